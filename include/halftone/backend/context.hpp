@@ -1,0 +1,30 @@
+// Context<Backend>: where the work is done, and the only long-lived state of the library.
+//
+// A backend is a tag type and a short list of primitives: free functions whose first argument is its context. Solvers and
+// models are templates over the backend and call nothing else; they know neither Eigen nor CUDA. The CPU's list:
+//
+//   linear_algebra.hpp   gemm, gemm_upper, mirror_upper, inverse_factor
+//   quantize.hpp         fit_uniform_grid, diffuse_block
+//   nn.hpp               norms, rotary embedding, attention, activations
+//
+// Every primitive gives the same bytes for any number of threads.
+#pragma once
+
+#include <concepts>
+
+#include "halftone/core/matrix.hpp"
+
+namespace halftone {
+
+template <class Backend>
+class Context;
+
+/// The memory verbs that every context has. A `Backend::template Matrix<T>` owns memory where the backend computes.
+template <class Backend>
+concept BackendTag = requires(const Context<Backend>& context, MatrixView<const float> view) {
+  { context.template allocate<float>(Index{1}, Index{1}) } -> std::same_as<typename Backend::template Matrix<float>>;
+  { context.upload(view) } -> std::same_as<typename Backend::template Matrix<float>>;
+  { context.download(view) } -> std::same_as<Matrix<float>>;
+};
+
+}  // namespace halftone

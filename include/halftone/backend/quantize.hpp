@@ -1,0 +1,58 @@
+// The two primitives that a solver needs beside linear algebra: fitting grids, and the column loop of error diffusion.
+// Grid parameters are kept transposed here, [groups, rows]: rows are the vector lanes and the threads of a GPU.
+#pragma once
+
+#include "halftone/backend/cpu.hpp"
+#include "halftone/quant/grid.hpp"
+
+namespace halftone {
+
+/// Fits the grid of one group: for every row of W [rows, columns] a scale and a zero.
+/// `importance` [columns] or null: diag(H), the weights of GridSearch::Hessian (null counts as ones).
+/// Out: scales[rows] (values of options.scale_type, > 0), zeros[rows].
+///
+/// Min-max (GPTQ, section 3): lo = min(0, min w), hi = max(0, max w); symmetric: hi = max(hi, −lo), lo = −hi; both zero:
+/// −1 and 1. scale = (hi − lo) / (2^bits − 1), rounded to its stored type, at least that type's smallest positive value;
+/// zero = clamp(round(−lo / scale), minimum_zero, 2^bits − 1), symmetric 2^(bits−1).
+/// Searches try 40 shrinking factors p = 1.00, 0.98, ... 0.22 of the range and, if asymmetric, the zeros one below and one
+/// above as well; the first of equal errors wins (widest range first, zeros in the order −1, 0, +1).
+template <class S>
+void fit_uniform_grid(const Context<Cpu>& context, MatrixView<const S> W, const S* importance,
+                      const GridOptions& options, S* scales, S* zeros);
+
+/// Uniform grid parameters as the column loop reads them: row r at position j decodes with scales(g, r), zeros(g, r),
+/// g = group_of_position[j].
+template <class S>
+struct UniformCells {
+  MatrixView<const S> scales;  ///< [groups, rows]
+  MatrixView<const S> zeros;   ///< [groups, rows]
+  const std::int32_t* group_of_position = nullptr;  ///< [width], of the block's columns
+  S top = 0;                   ///< 2^bits − 1
+};
+
+/// A second update in the column loop (GPTQv2's P): the working block also gains w ⊗ P[j, j+1:].
+template <class S>
+struct SecondUpdate {
+  MatrixView<const S> P;     ///< [width, width], strictly upper; empty: no second update
+  MatrixView<S> before;      ///< [rows, width] out: the columns just before rounding; may be empty
+};
+
+/// Column loop of GPTQ inside one block (Algorithm 1 of 2210.17323), rows in parallel, columns in sequence:
+///   q = decode(encode(w_j));  e_j = (w_j − q) / U_jj;  w_c −= e_j U_jc for c >= j  (so that w_j becomes q)
+/// W [rows, width] in: the block with all earlier corrections; out: the quantised values q.
+/// U [width, width]: the block's diagonal part of the inverse factor, upper.
+/// E [rows, width] out: the errors e, for the trailing update. codes [rows, width] out.
+template <class S>
+void diffuse_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<const S> U, MatrixView<S> W,
+                   MatrixView<S> E, MatrixView<std::uint8_t> codes, const SecondUpdate<S>& second = {});
+
+/// Rounds every element of W [rows, width] to its cell, without diffusion. codes out; W out: the quantised values.
+template <class S>
+void round_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<S> W,
+                 MatrixView<std::uint8_t> codes);
+
+}  // namespace halftone
+
+#if !defined(HALFTONE_COMPILED)
+#include "halftone/backend/quantize.impl.hpp"
+#endif

@@ -1,0 +1,42 @@
+// A checkpoint directory in Hugging Face layout: config.json, one or several safetensors files, small files beside them.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "halftone/format/format.hpp"
+#include "halftone/format/tensor_source.hpp"
+
+namespace halftone {
+
+/// Read side. Files are memory-mapped: nothing is read until a tensor is asked for.
+class Checkpoint {
+ public:
+  /// Throws Status::NotFound (no directory, config.json or weights), Status::InvalidData (malformed files).
+  explicit Checkpoint(const std::filesystem::path& directory);
+  ~Checkpoint();
+  Checkpoint(Checkpoint&&) noexcept;
+
+  const std::filesystem::path& directory() const;
+  const nlohmann::json& config() const;
+  const TensorSource& tensors() const;
+  /// How its matrices are quantised; null for a dense checkpoint.
+  const Format* format() const;
+
+  /// The weight of a linear module [out, in], widened or decoded. Throws Status::NotFound, Status::InvalidData.
+  Matrix<float> weight(std::string_view module) const;
+  /// The codes of a module; null where it is stored dense.
+  std::unique_ptr<QuantizedMatrix> quantized(std::string_view module) const;
+  /// Files beside weights and config.json that belong to the model (tokenizer, generation config, licence), sorted.
+  std::vector<std::filesystem::path> side_files() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace halftone

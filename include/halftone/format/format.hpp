@@ -1,0 +1,65 @@
+// Checkpoint formats: how a quantised matrix becomes tensors, and what says so in config.json.
+// To add one: a class here, its source, a round-trip test, a line in `formats()`. See docs/formats.md.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "halftone/format/tensor_source.hpp"
+#include "halftone/quant/quantized_matrix.hpp"
+
+namespace halftone {
+
+/// What is known of a matrix before it is solved: enough to say which tensors its format will store.
+struct MatrixPlan {
+  std::string module;          ///< "model.layers.0.self_attn.q_proj"; its tensors are <module>.<suffix>
+  Index rows = 0, cols = 0;    ///< [out, in]
+  GridOptions grid;            ///< after Format::adapt
+  bool act_order = false;      ///< columns solved by descending diag(H)
+  bool group_index = false;    ///< groups do not follow the columns: a group index must be stored
+  std::string method;          ///< "gptq", for the config's informative fields
+  DType dtype = DType::BF16;   ///< of the original weight
+};
+
+/// Receives one finished tensor: the name of a TensorInfo that `tensors` announced, and exactly its bytes.
+using TensorSink = std::function<void(std::string_view name, std::span<const std::byte> bytes)>;
+
+class Format {
+ public:
+  virtual ~Format() = default;
+  virtual std::string_view name() const = 0;  ///< word of the command: "gptq_v2"
+  virtual std::string_view help() const = 0;  ///< one line: who loads it
+
+  /// Adjusts what the format fixes (type of the scales, smallest zero). `explicit_scale_type`: the user chose it.
+  virtual void adapt(GridOptions& grid, DType model_dtype, bool explicit_scale_type) const = 0;
+  /// Throws Status::Unsupported, naming module, got and wanted, if the format cannot express the matrix.
+  virtual void check(const MatrixPlan& plan) const = 0;
+  /// Tensors that hold the matrix, in the order in which encode sends them.
+  virtual std::vector<TensorInfo> tensors(const MatrixPlan& plan) const = 0;
+  /// Sends every tensor of tensors(plan) to the sink.
+  virtual void encode(const MatrixPlan& plan, const QuantizedMatrix& matrix, const TensorSink& sink) const = 0;
+  /// Adds to the model's config.json what a loader needs. `plans`: every quantised matrix; `kept`: modules of linear
+  /// layers that stay as they were ("lm_head").
+  virtual void describe(nlohmann::json& config, std::span<const MatrixPlan> plans, std::span<const std::string> kept) const = 0;
+  /// Further small files of the directory, name and text (quantize_config.json).
+  virtual std::vector<std::pair<std::string, std::string>> side_files(const nlohmann::json& config) const;
+
+  /// Reads a matrix back. Null if `module` is not stored in this format's way. Throws Status::InvalidData.
+  virtual std::unique_ptr<QuantizedMatrix> decode(const TensorSource& source, const nlohmann::json& config,
+                                                  std::string_view module) const = 0;
+};
+
+/// Every format, in the order in which --help lists them.
+std::span<const Format* const> formats();
+/// By name; throws Status::NotFound with the list of names.
+const Format& find_format(std::string_view name);
+/// The format that a config.json's `quantization_config` names; null for a checkpoint that is not quantised.
+/// Throws Status::Unsupported for one that no reader here knows.
+const Format* detect_format(const nlohmann::json& config);
+
+}  // namespace halftone

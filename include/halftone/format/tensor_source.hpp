@@ -1,0 +1,47 @@
+// Named tensors wherever they come from: files here, a host program's memory through the C interface.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "halftone/core/dtype.hpp"
+#include "halftone/core/matrix.hpp"
+
+namespace halftone {
+
+/// Name, type and shape of a stored tensor.
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::F32;
+  std::vector<std::int64_t> shape;  ///< row-major; [] is a scalar
+
+  std::int64_t elements() const;    ///< product of the shape; throws Status::InvalidData on overflow or a negative size
+  std::int64_t bytes() const { return dtype_bytes(dtype, elements()); }
+};
+
+/// Read access to a set of tensors. Implementations are safe to read from several threads.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+  /// Every tensor, sorted by name.
+  virtual const std::vector<TensorInfo>& tensors() const = 0;
+  /// The tensor's bytes, little-endian and row-major, valid as long as the source. Throws Status::NotFound.
+  virtual std::span<const std::byte> bytes(std::string_view name) const = 0;
+
+  /// Null if there is no tensor of that name.
+  const TensorInfo* find(std::string_view name) const;
+  /// Throws Status::NotFound, naming the source and the tensor.
+  const TensorInfo& info(std::string_view name) const;
+  /// Two-dimensional floating tensor, widened to float [rows, cols]; a one-dimensional one comes as one row.
+  /// Throws Status::InvalidData for other ranks, types, and for NaN or infinite elements (it says where).
+  Matrix<float> matrix(std::string_view name) const;
+  /// As matrix(), but only rows [first, first + count).
+  Matrix<float> matrix_rows(std::string_view name, Index first, Index count) const;
+};
+
+}  // namespace halftone
