@@ -32,6 +32,9 @@ class TensorSource {
   virtual const std::vector<TensorInfo>& tensors() const = 0;
   /// The tensor's bytes, little-endian and row-major, valid as long as the source. Throws Status::NotFound.
   virtual std::span<const std::byte> bytes(std::string_view name) const = 0;
+  /// The caller has done with the tensor for now. A mapped file gives its pages back, so that what a walk over a large
+  /// checkpoint holds is what it works on; the bytes stay readable. Elsewhere it does nothing.
+  virtual void release(std::string_view name) const noexcept { static_cast<void>(name); }
 
   /// Null if there is no tensor of that name.
   const TensorInfo* find(std::string_view name) const;
