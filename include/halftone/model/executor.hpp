@@ -1,0 +1,47 @@
+// Runs a block program forward: any run of its operations, on any number of whole windows.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "halftone/backend/cpu.hpp"
+#include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/nn.hpp"
+#include "halftone/model/block_program.hpp"
+
+namespace halftone {
+
+/// The weights of one block where the backend computes, in the order of its program. A caller may replace any of them.
+template <class S = float, class Backend = Cpu>
+struct BlockWeights {
+  using Matrix = typename Backend::template Matrix<S>;
+  std::vector<Matrix> linears;     ///< [rows, cols]
+  std::vector<Matrix> biases;      ///< [1, rows], or empty where the linear has none
+  std::vector<Matrix> parameters;  ///< [1, width], offset already added
+};
+
+/// Executes operations of one program. Same bytes for any number of threads, and whether a block is run at once or in
+/// parts, as long as the chunks are the same.
+template <class S = float, class Backend = Cpu>
+class BlockRunner {
+ public:
+  /// `context` and `program` must outlive the runner. `length`: tokens of a window.
+  BlockRunner(const Context<Backend>& context, const BlockProgram& program, Index length);
+
+  /// Runs ops [first, last) on a chunk. `slots`: a view for every slot of the program, each [windows · length, width]
+  /// or without data. A slot without data is scratch of the runner, undefined afterwards: every slot that is live at
+  /// `first` or that is wanted at `last` must have data. Throws Status::ShapeMismatch.
+  void run(Index first, Index last, const BlockWeights<S, Backend>& weights, std::span<const MatrixView<S>> slots);
+
+  const BlockProgram& program() const { return *program_; }
+  Index length() const { return length_; }
+
+ private:
+  const Context<Backend>* context_;
+  const BlockProgram* program_;
+  Index length_;
+  RotaryTable<S> rotary_;
+  std::vector<typename Backend::template Matrix<S>> scratch_;  // by slot
+};
+
+}  // namespace halftone
