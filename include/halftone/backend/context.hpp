@@ -1,7 +1,7 @@
 // Context<Backend>: where the work is done, and the only long-lived state of the library.
 //
-// A backend is a tag type and a short list of primitives: free functions whose first argument is its context. Solvers and
-// models are templates over the backend and call nothing else; they know neither Eigen nor CUDA. The CPU's list:
+// A backend is a tag type and a short list of primitives: free functions whose first argument is its context. Solvers
+// and models are templates over the backend and call nothing else; they know neither Eigen nor CUDA. The CPU's list:
 //
 //   linear_algebra.hpp   gemm, gemm_upper, mirror_upper, inverse_factor
 //   quantize.hpp         fit_uniform_grid, diffuse_block

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "halftone/backend/context.hpp"
+#include "halftone/backend/cpu_kernels.hpp"
+#include "halftone/core/error.hpp"
 #include "halftone/core/parallel.hpp"
 
 namespace halftone {
@@ -16,12 +18,20 @@ struct Cpu {
 template <>
 class Context<Cpu> {
  public:
-  /// `threads`: 0 takes what the machine offers this process. Throws Status::InvalidArgument for a negative number.
-  explicit Context(int threads = 0) : threads_(threads == 0 ? available_threads() : threads) {
+  /// `threads`: 0 takes what the machine offers this process. `kernels`: must outlive the context. Throws
+  /// Status::InvalidArgument for a negative number, and what detail::cpu_kernels() throws about HALFTONE_ISA.
+  explicit Context(int threads = 0, const detail::CpuKernels& kernels = detail::cpu_kernels())
+      : threads_(threads == 0 ? available_threads() : threads), kernels_(&kernels) {
     require(threads >= 0, Status::InvalidArgument, "cpu context: threads is ", threads, ", wanted 0 or more");
   }
 
   int threads() const noexcept { return threads_; }
+  /// The innermost loops, for the instruction set in use.
+  const detail::CpuKernels& kernels() const noexcept { return *kernels_; }
+  /// Name of that instruction set: "baseline", "avx2", "avx512"; "user" in header-only mode.
+  const char* isa() const noexcept { return kernels_->isa; }
+  /// Who multiplies matrices of float: "onednn" or "eigen".
+  const char* products() const noexcept { return kernels_->products; }
 
   /// Uninitialised [rows, cols].
   template <class T>
@@ -41,6 +51,7 @@ class Context<Cpu> {
 
  private:
   int threads_;
+  const detail::CpuKernels* kernels_;
 };
 
 static_assert(BackendTag<Cpu>);

@@ -1,5 +1,5 @@
-// Linear algebra of the CPU backend. Work is cut into tiles of the output; a tile is computed by one thread with one fixed
-// order of sums, and the cut depends on the shapes alone: the same bytes for any number of threads.
+// Linear algebra of the CPU backend. Work is cut into tiles of the output; a tile is computed by one thread with one
+// fixed order of sums, and the cut depends on the shapes alone: the same bytes for any number of threads.
 #pragma once
 
 #include "halftone/backend/cpu.hpp"
@@ -25,9 +25,9 @@ template <class S>
 void mirror_upper(const Context<Cpu>& context, MatrixView<S> A);
 
 /// One reversed Cholesky factorisation: A = R Rᵀ with R upper, then U = R⁻¹, so that A⁻¹ = Uᵀ U (the papers' factor).
-/// In: the upper triangle of A [n, n]. Out: U in the upper triangle, zeros below. Blocked, n³/3 flops each for R and R⁻¹.
-/// Returns −1, or the index of the pivot that was not positive and finite (A is then garbage): that is the fate of the
-/// numbers, not an error.
+/// In: the upper triangle of A [n, n]. Out: U in the upper triangle, zeros below. Blocked, n³/3 flops each for R and
+/// R⁻¹. Returns −1, or the index of the pivot that was not positive and finite (A is then garbage): that is the fate of
+/// the numbers, not an error.
 template <class S>
 Index inverse_factor(const Context<Cpu>& context, MatrixView<S> A);
 

@@ -11,11 +11,11 @@ namespace halftone {
 /// `importance` [columns] or null: diag(H), the weights of GridSearch::Hessian (null counts as ones).
 /// Out: scales[rows] (values of options.scale_type, > 0), zeros[rows].
 ///
-/// Min-max (GPTQ, section 3): lo = min(0, min w), hi = max(0, max w); symmetric: hi = max(hi, −lo), lo = −hi; both zero:
-/// −1 and 1. scale = (hi − lo) / (2^bits − 1), rounded to its stored type, at least that type's smallest positive value;
-/// zero = clamp(round(−lo / scale), minimum_zero, 2^bits − 1), symmetric 2^(bits−1).
-/// Searches try 40 shrinking factors p = 1.00, 0.98, ... 0.22 of the range and, if asymmetric, the zeros one below and one
-/// above as well; the first of equal errors wins (widest range first, zeros in the order −1, 0, +1).
+/// Min-max (GPTQ, section 3): lo = min(0, min w), hi = max(0, max w); symmetric: hi = max(hi, −lo), lo = −hi; both
+/// zero: −1 and 1. scale = (hi − lo) / (2^bits − 1), rounded to its stored type, at least that type's smallest positive
+/// value; zero = clamp(round(−lo / scale), minimum_zero, 2^bits − 1), symmetric 2^(bits−1). Searches try 40 shrinking
+/// factors p = 1.00, 0.98, ... 0.22 of the range and, if asymmetric, the zeros one below and one above as well; the
+/// first of equal errors wins (widest range first, zeros in the order −1, 0, +1).
 template <class S>
 void fit_uniform_grid(const Context<Cpu>& context, MatrixView<const S> W, const S* importance,
                       const GridOptions& options, S* scales, S* zeros);
@@ -24,17 +24,17 @@ void fit_uniform_grid(const Context<Cpu>& context, MatrixView<const S> W, const 
 /// g = group_of_position[j].
 template <class S>
 struct UniformCells {
-  MatrixView<const S> scales;  ///< [groups, rows]
-  MatrixView<const S> zeros;   ///< [groups, rows]
+  MatrixView<const S> scales;                       ///< [groups, rows]
+  MatrixView<const S> zeros;                        ///< [groups, rows]
   const std::int32_t* group_of_position = nullptr;  ///< [width], of the block's columns
-  S top = 0;                   ///< 2^bits − 1
+  S top = 0;                                        ///< 2^bits − 1
 };
 
 /// A second update in the column loop (GPTQv2's P): the working block also gains w ⊗ P[j, j+1:].
 template <class S>
 struct SecondUpdate {
-  MatrixView<const S> P;     ///< [width, width], strictly upper; empty: no second update
-  MatrixView<S> before;      ///< [rows, width] out: the columns just before rounding; may be empty
+  MatrixView<const S> P;  ///< [width, width], strictly upper; empty: no second update
+  MatrixView<S> before;   ///< [rows, width] out: the columns just before rounding; may be empty
 };
 
 /// Column loop of GPTQ inside one block (Algorithm 1 of 2210.17323), rows in parallel, columns in sequence:

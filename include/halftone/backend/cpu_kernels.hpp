@@ -1,0 +1,55 @@
+// Leaf kernels of the CPU: the innermost loops, on one thread, for one instruction set.
+//
+// They are reached only through tables of plain function pointers, so that one binary holds several copies. The generic
+// bodies are in leaf/*.hpp. Compiled, src/backend builds them once per instruction set, each copy in a namespace of its
+// own, and Context<Cpu> takes the best table that the processor can run. Header-only, there is one copy, built with the
+// user's flags.
+//
+// To add a kernel: a function pointer in one of the structs below (or a struct of your own in CpuKernels), its body in
+// a header leaf/<room>.hpp inside namespace HALFTONE_LEAF, and one line in leaf/table.hpp. Rules for bodies:
+//   - plain pointers and numbers; of the library call only HALFTONE_HOST_DEVICE functions, of std nothing that is not
+//     always inlined (a weak copy compiled for AVX-512 could be the one that the linker keeps for everybody);
+//   - loops that vectorise have a fixed number of lanes, so that sums have the same order with every instruction set;
+//   - single-threaded; work is cut outside, by shapes alone.
+#pragma once
+
+#include "halftone/core/view.hpp"
+
+namespace halftone::detail {
+
+/// Products and factorisation in S, float or double. Row-major; ld*: elements from one row to the next.
+template <class S>
+struct LinearKernels {
+  /// C [m, n] = alpha · op(A) [m, k] · op(B) [k, n] + beta · C. beta = 0 does not read C. k > 0.
+  void (*gemm)(bool transpose_a, bool transpose_b, Index m, Index n, Index k, S alpha, const S* A, Index lda,
+               const S* B, Index ldb, S beta, S* C, Index ldc);
+};
+
+struct CpuKernels {
+  const char* isa;       ///< "baseline", "avx2", "avx512"; "user" in header-only mode
+  const char* products;  ///< who multiplies matrices of float: "onednn" or "eigen"
+  LinearKernels<float> linear_f32;
+  LinearKernels<double> linear_f64;
+
+  template <class S>
+  constexpr const LinearKernels<S>& linear() const {
+    if constexpr (sizeof(S) == sizeof(float))
+      return linear_f32;
+    else
+      return linear_f64;
+  }
+};
+
+/// The table that new contexts take: of the best instruction set that this processor runs and this build has, or of the
+/// one named by the environment variable HALFTONE_ISA (baseline, avx2, avx512). Throws Status::InvalidArgument where
+/// that names an unknown one, Status::Unsupported where processor or build lack it.
+const CpuKernels& cpu_kernels();
+
+}  // namespace halftone::detail
+
+#if !defined(HALFTONE_COMPILED)
+#include "halftone/backend/leaf/table.hpp"
+namespace halftone::detail {
+inline const CpuKernels& cpu_kernels() { return HALFTONE_LEAF::table; }
+}  // namespace halftone::detail
+#endif

@@ -1,0 +1,18 @@
+// The linear algebra of the CPU backend, compiled once.
+#include "halftone/backend/linear_algebra.hpp"
+
+#include "halftone/backend/linear_algebra.impl.hpp"
+
+namespace halftone {
+
+#define HALFTONE_INSTANTIATE(S)                                                                                       \
+  template void gemm<S>(const Context<Cpu>&, Transpose, Transpose, S, MatrixView<const S>, MatrixView<const S>, S,    \
+                        MatrixView<S>);                                                                               \
+  template void gemm_upper<S>(const Context<Cpu>&, Transpose, Transpose, S, MatrixView<const S>, MatrixView<const S>, \
+                              S, MatrixView<S>);                                                                      \
+  template void mirror_upper<S>(const Context<Cpu>&, MatrixView<S>);
+HALFTONE_INSTANTIATE(float)
+HALFTONE_INSTANTIATE(double)
+#undef HALFTONE_INSTANTIATE
+
+}  // namespace halftone
