@@ -1,0 +1,47 @@
+// What to do with a model: method, options, exceptions by module name, format, calibration data.
+// The command line and a JSON file fill the same struct. docs/command.md shows the JSON.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "halftone/solver/quantizer.hpp"
+#include "halftone/text/token_windows.hpp"
+
+namespace halftone {
+
+/// An exception for the modules whose names match. The first rule that matches a module decides.
+struct LayerRule {
+  std::string match;   ///< regular expression (PCRE2), searched anywhere in "model.layers.0.self_attn.q_proj"
+  bool keep = false;   ///< leave the matrix as it is; then neither method nor options may be given
+  std::string method;  ///< empty: the recipe's
+  OptionMap options;   ///< laid over the recipe's; of those, a different method takes what it knows
+};
+
+struct Calibration {
+  std::filesystem::path file;  ///< .txt, .jsonl or token ids in .safetensors; empty: none (enough for RTN)
+  WindowOptions windows;
+};
+
+struct Recipe {
+  std::string method = "gptq";
+  OptionMap options;  ///< what is not named takes the method's default
+  std::vector<LayerRule> layers;
+  std::string format = "auto";  ///< a name of formats(), or "auto": compressed-tensors where it can express the result
+  Calibration calibration;
+};
+
+/// Reads a recipe. Keys that it leaves out keep their value in `base`; options are laid over those of `base`.
+/// Throws Status::InvalidData for malformed JSON, unknown keys and wrong types, naming `who` and the path of the key.
+Recipe parse_recipe(std::string_view text, std::string_view who, const Recipe& base = {});
+/// Reads a recipe from a file. Throws Status::NotFound and what parse_recipe throws.
+Recipe load_recipe(const std::filesystem::path& file, const Recipe& base = {});
+/// The recipe in canonical form: every key, option values in their own JSON types, sorted.
+nlohmann::json recipe_json(const Recipe& recipe);
+/// Option values as JSON, typed as the method describes them. Throws Status::NotFound for an unknown method.
+nlohmann::json options_json(std::string_view method, const OptionMap& options);
+
+}  // namespace halftone

@@ -1,0 +1,136 @@
+#include "halftone/pipeline/recipe.hpp"
+
+#include <charconv>  // from_chars
+
+#include "halftone/format/json.hpp"
+#include "pipeline/json_fields.hpp"
+
+namespace halftone {
+namespace {
+
+using nlohmann::json;
+
+/// A JSON scalar as the text that set_option reads.
+std::string option_value(const JsonFields& fields, const std::string& name, const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  fields.check(value.is_boolean() || value.is_number(), name.c_str(), value, "a number, a string, true or false");
+  return value.dump();
+}
+
+void read_options(JsonFields& parent, OptionMap& options) {
+  const json* object = parent.find("options");
+  if (object == nullptr) return;
+  const JsonFields fields(*object, parent.who(), parent.path_of("options"));
+  for (const auto& [name, value] : object->items()) options[name] = option_value(fields, name, value);
+}
+
+LayerRule read_rule(const json& object, const std::string& who, const std::string& path) {
+  JsonFields fields(object, who, path);
+  LayerRule rule;
+  fields.read("match", rule.match);
+  fields.read("keep", rule.keep);
+  fields.read("method", rule.method);
+  read_options(fields, rule.options);
+  fields.finish();
+  require(object.contains("match"), Status::InvalidData, who, ": ", path,
+          " has no key match, wanted a regular expression");
+  require(!rule.keep || (rule.method.empty() && rule.options.empty()), Status::InvalidData, who, ": ", path,
+          " keeps its modules as they are and yet names a method or options");
+  return rule;
+}
+
+void read_calibration(const json& object, const std::string& who, Calibration& calibration) {
+  JsonFields fields(object, who, "/calibration");
+  std::string file = calibration.file.string();
+  fields.read("file", file);
+  calibration.file = file;
+  fields.read("windows", calibration.windows.windows);
+  fields.read("window_length", calibration.windows.length);
+  if (const json* seed = fields.find("seed"); seed != nullptr && !seed->is_null()) {
+    std::uint64_t value = 0;
+    fields.read("seed", value);
+    calibration.windows.seed = value;
+  }
+  fields.finish();
+}
+
+/// Text of an option in its own JSON type; text that is no value of the type stays text (the method refuses it later).
+json typed(const OptionInfo* info, const std::string& text) {
+  if (info == nullptr || info->type == OptionType::Choice) return text;
+  if (info->type == OptionType::Flag && (text == "true" || text == "1")) return true;
+  if (info->type == OptionType::Flag && (text == "false" || text == "0")) return false;
+  const char* const end = text.data() + text.size();
+  if (info->type == OptionType::Integer) {
+    std::int64_t value = 0;
+    if (const auto got = std::from_chars(text.data(), end, value); got.ec == std::errc() && got.ptr == end)
+      return value;
+  } else if (info->type == OptionType::Real) {
+    double value = 0;
+    if (const auto got = std::from_chars(text.data(), end, value); got.ec == std::errc() && got.ptr == end)
+      return value;
+  }
+  return text;
+}
+
+Recipe read_recipe(const json& document, const std::string& who, const Recipe& base) {
+  JsonFields fields(document, who, "");
+  Recipe recipe = base;
+  fields.read("method", recipe.method);
+  fields.read("format", recipe.format);
+  read_options(fields, recipe.options);
+  if (const json* layers = fields.find("layers")) {
+    fields.check(layers->is_array(), "layers", *layers, "an array of rules");
+    recipe.layers.clear();
+    for (std::size_t i = 0; i < layers->size(); ++i)
+      recipe.layers.push_back(read_rule((*layers)[i], who, concat("/layers/", i)));
+  }
+  if (const json* calibration = fields.find("calibration")) read_calibration(*calibration, who, recipe.calibration);
+  fields.finish();
+  return recipe;
+}
+
+}  // namespace
+
+Recipe parse_recipe(std::string_view text, std::string_view who, const Recipe& base) {
+  return read_recipe(parse_json<json>(text, who), std::string(who), base);
+}
+
+Recipe load_recipe(const std::filesystem::path& file, const Recipe& base) {
+  return read_recipe(read_json<json>(file), "recipe " + file.string(), base);
+}
+
+json options_json(std::string_view method, const OptionMap& options) {
+  const Method& row = find_method(method);
+  json object = json::object();
+  for (const auto& [name, text] : options) {
+    const OptionInfo* info = nullptr;
+    for (const OptionInfo& candidate : row.options)
+      if (candidate.name == name) info = &candidate;
+    object[name] = typed(info, text);
+  }
+  return object;
+}
+
+json recipe_json(const Recipe& recipe) {
+  json layers = json::array();
+  for (const LayerRule& rule : recipe.layers) {
+    json object = {{"match", rule.match}};
+    if (rule.keep) object["keep"] = true;
+    if (!rule.method.empty()) object["method"] = rule.method;
+    if (!rule.options.empty())
+      object["options"] = options_json(rule.method.empty() ? recipe.method : rule.method, rule.options);
+    layers.push_back(std::move(object));
+  }
+  const WindowOptions& windows = recipe.calibration.windows;
+  return {{"method", recipe.method},
+          {"options", options_json(recipe.method, recipe.options)},
+          {"layers", std::move(layers)},
+          {"format", recipe.format},
+          {"calibration",
+           {{"file", recipe.calibration.file.string()},
+            {"windows", windows.windows},
+            {"window_length", windows.length},
+            {"seed", windows.seed ? json(*windows.seed) : json(nullptr)}}}};
+}
+
+}  // namespace halftone
