@@ -1,0 +1,7 @@
+#include "halftone/core/version.hpp"
+
+namespace halftone {
+
+std::string_view library_version() noexcept { return HALFTONE_VERSION; }
+
+}  // namespace halftone
