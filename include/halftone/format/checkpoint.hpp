@@ -1,14 +1,15 @@
-// A checkpoint directory in Hugging Face layout: config.json, one or several safetensors files, small files beside them.
+// A checkpoint directory in Hugging Face layout: config.json, one or several safetensors files, small files beside
+// them.
 #pragma once
 
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "halftone/format/format.hpp"
+#include "halftone/format/json.hpp"
 #include "halftone/format/tensor_source.hpp"
 
 namespace halftone {
@@ -22,7 +23,7 @@ class Checkpoint {
   Checkpoint(Checkpoint&&) noexcept;
 
   const std::filesystem::path& directory() const;
-  const nlohmann::json& config() const;
+  const Json& config() const;
   const TensorSource& tensors() const;
   /// How its matrices are quantised; null for a dense checkpoint.
   const Format* format() const;

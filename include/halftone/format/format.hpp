@@ -4,12 +4,12 @@
 
 #include <functional>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "halftone/format/json.hpp"
 #include "halftone/format/tensor_source.hpp"
 #include "halftone/quant/quantized_matrix.hpp"
 
@@ -17,13 +17,13 @@ namespace halftone {
 
 /// What is known of a matrix before it is solved: enough to say which tensors its format will store.
 struct MatrixPlan {
-  std::string module;          ///< "model.layers.0.self_attn.q_proj"; its tensors are <module>.<suffix>
-  Index rows = 0, cols = 0;    ///< [out, in]
-  GridOptions grid;            ///< after Format::adapt
-  bool act_order = false;      ///< columns solved by descending diag(H)
-  bool group_index = false;    ///< groups do not follow the columns: a group index must be stored
-  std::string method;          ///< "gptq", for the config's informative fields
-  DType dtype = DType::BF16;   ///< of the original weight
+  std::string module;         ///< "model.layers.0.self_attn.q_proj"; its tensors are <module>.<suffix>
+  Index rows = 0, cols = 0;   ///< [out, in]
+  GridOptions grid;           ///< after Format::adapt
+  bool act_order = false;     ///< columns solved by descending diag(H)
+  bool group_index = false;   ///< groups do not follow the columns: a group index must be stored
+  std::string method;         ///< "gptq", for the config's informative fields
+  DType dtype = DType::BF16;  ///< of the original weight
 };
 
 /// Receives one finished tensor: the name of a TensorInfo that `tensors` announced, and exactly its bytes.
@@ -43,14 +43,21 @@ class Format {
   virtual std::vector<TensorInfo> tensors(const MatrixPlan& plan) const = 0;
   /// Sends every tensor of tensors(plan) to the sink.
   virtual void encode(const MatrixPlan& plan, const QuantizedMatrix& matrix, const TensorSink& sink) const = 0;
+  /// What a reader will decode from what encode stores: the values with which a walk over a model goes on. [out, in]
+  /// dequantize() unless a format stores something else (`dense` rounds it to the original type).
+  virtual Matrix<float> stored_values(const MatrixPlan& plan, const QuantizedMatrix& matrix) const;
+  /// Reads the matrix back through decode and compares it with the solver's. Throws Status::Internal, naming the module
+  /// and the first difference.
+  virtual void verify(const MatrixPlan& plan, const QuantizedMatrix& matrix, const TensorSource& source,
+                      const Json& config) const;
   /// Adds to the model's config.json what a loader needs. `plans`: every quantised matrix; `kept`: modules of linear
   /// layers that stay as they were ("lm_head").
-  virtual void describe(nlohmann::json& config, std::span<const MatrixPlan> plans, std::span<const std::string> kept) const = 0;
+  virtual void describe(Json& config, std::span<const MatrixPlan> plans, std::span<const std::string> kept) const = 0;
   /// Further small files of the directory, name and text (quantize_config.json).
-  virtual std::vector<std::pair<std::string, std::string>> side_files(const nlohmann::json& config) const;
+  virtual std::vector<std::pair<std::string, std::string>> side_files(const Json& config) const;
 
   /// Reads a matrix back. Null if `module` is not stored in this format's way. Throws Status::InvalidData.
-  virtual std::unique_ptr<QuantizedMatrix> decode(const TensorSource& source, const nlohmann::json& config,
+  virtual std::unique_ptr<QuantizedMatrix> decode(const TensorSource& source, const Json& config,
                                                   std::string_view module) const = 0;
 };
 
@@ -60,6 +67,6 @@ std::span<const Format* const> formats();
 const Format& find_format(std::string_view name);
 /// The format that a config.json's `quantization_config` names; null for a checkpoint that is not quantised.
 /// Throws Status::Unsupported for one that no reader here knows.
-const Format* detect_format(const nlohmann::json& config);
+const Format* detect_format(const Json& config);
 
 }  // namespace halftone

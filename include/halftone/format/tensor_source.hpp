@@ -20,7 +20,7 @@ struct TensorInfo {
   DType dtype = DType::F32;
   std::vector<std::int64_t> shape;  ///< row-major; [] is a scalar
 
-  std::int64_t elements() const;    ///< product of the shape; throws Status::InvalidData on overflow or a negative size
+  std::int64_t elements() const;  ///< product of the shape; throws Status::InvalidData on overflow or a negative size
   std::int64_t bytes() const { return dtype_bytes(dtype, elements()); }
 };
 
@@ -35,6 +35,8 @@ class TensorSource {
   /// The caller has done with the tensor for now. A mapped file gives its pages back, so that what a walk over a large
   /// checkpoint holds is what it works on; the bytes stay readable. Elsewhere it does nothing.
   virtual void release(std::string_view name) const noexcept { static_cast<void>(name); }
+  /// Where a tensor comes from (its file), for messages; with an empty name, where the whole source does.
+  virtual std::string origin(std::string_view name) const;
 
   /// Null if there is no tensor of that name.
   const TensorInfo* find(std::string_view name) const;

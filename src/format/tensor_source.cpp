@@ -1,0 +1,83 @@
+#include "halftone/format/tensor_source.hpp"
+
+#include <algorithm>  // lower_bound
+#include <cstring>    // memcpy
+#include <limits>
+
+#include "format/message.hpp"
+#include "halftone/core/error.hpp"
+
+namespace halftone {
+namespace {
+
+/// Rows and columns as matrix() sees them.
+std::pair<Index, Index> matrix_shape(const TensorSource& source, const TensorInfo& info) {
+  require(info.shape.size() == 1 || info.shape.size() == 2, Status::InvalidData, source.origin(info.name), ": tensor ",
+          in_quotes(info.name), " has ", info.shape.size(), " dimensions, wanted 1 or 2");
+  require(is_floating(info.dtype), Status::InvalidData, source.origin(info.name), ": tensor ", in_quotes(info.name),
+          " is of type ", dtype_name(info.dtype), ", wanted floating-point numbers");
+  return info.shape.size() == 1 ? std::pair<Index, Index>{1, info.shape[0]}
+                                : std::pair<Index, Index>{info.shape[0], info.shape[1]};
+}
+
+/// True if no element of the run is NaN or infinite: such a float has all exponent bits set.
+bool all_finite(const float* x, Index count) {
+  std::uint32_t found = 0;
+  for (Index i = 0; i < count; ++i) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, x + i, sizeof bits);
+    found |= static_cast<std::uint32_t>((bits & 0x7f800000u) == 0x7f800000u);
+  }
+  return found == 0;
+}
+
+}  // namespace
+
+std::int64_t TensorInfo::elements() const {
+  std::int64_t product = 1;
+  for (const std::int64_t size : shape)
+    require(size >= 0 && !__builtin_mul_overflow(product, size, &product), Status::InvalidData, "tensor ",
+            in_quotes(name), ": a size of its shape is negative or their product does not fit in 63 bits");
+  return product;
+}
+
+std::string TensorSource::origin(std::string_view) const { return "tensors"; }
+
+const TensorInfo* TensorSource::find(std::string_view name) const {
+  const auto& all = tensors();
+  const auto place = std::lower_bound(
+      all.begin(), all.end(), name, [](const TensorInfo& info, std::string_view wanted) { return info.name < wanted; });
+  return place != all.end() && place->name == name ? &*place : nullptr;
+}
+
+const TensorInfo& TensorSource::info(std::string_view name) const {
+  const TensorInfo* found = find(name);
+  require(found != nullptr, Status::NotFound, origin({}), ": no tensor ", in_quotes(name));
+  return *found;
+}
+
+Matrix<float> TensorSource::matrix(std::string_view name) const {
+  const TensorInfo& found = info(name);
+  return matrix_rows(name, 0, matrix_shape(*this, found).first);
+}
+
+Matrix<float> TensorSource::matrix_rows(std::string_view name, Index first, Index count) const {
+  const TensorInfo& found = info(name);
+  const auto [rows, cols] = matrix_shape(*this, found);
+  require(first >= 0 && count >= 0 && first <= rows && count <= rows - first, Status::InvalidArgument, origin(name),
+          ": rows ", first, " .. ", first, " + ", count, " of tensor ", in_quotes(name), ", which has ", rows);
+  Matrix<float> result(count, cols);
+  const std::int64_t row_bytes = dtype_bytes(found.dtype, cols);
+  const std::byte* source = bytes(name).data() + first * row_bytes;
+  for (Index i = 0; i < count; ++i) {
+    float* row = result.row(i);
+    widen(found.dtype, source + i * row_bytes, cols, row);
+    if (all_finite(row, cols)) continue;
+    for (Index j = 0; j < cols; ++j)
+      require(all_finite(row + j, 1), Status::InvalidData, origin(name), ": tensor ", in_quotes(name), " holds ",
+              row[j], " at row ", first + i, ", column ", j, ", wanted finite numbers");
+  }
+  return result;
+}
+
+}  // namespace halftone
