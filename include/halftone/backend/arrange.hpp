@@ -84,7 +84,7 @@ void add_scaled(const Context<Cpu>& context, MatrixView<S> A, S alpha, std::type
 
 /// Σ A_ij · B_ij in double, both [rows, cols]; the order of the sum depends on the shape alone.
 template <class S>
-double inner_product(const Context<Cpu>& context, MatrixView<const S> A, MatrixView<const S> B) {
+double inner_product(const Context<Cpu>& context, MatrixView<const S> A, std::type_identity_t<MatrixView<const S>> B) {
   constexpr Index lanes = 8;
   const Index unit = detail::rows_of_unit(A.cols), units = (A.rows + unit - 1) / unit;
   std::vector<double> partial(static_cast<std::size_t>(units), 0.0);

@@ -9,10 +9,16 @@
 
 namespace halftone {
 
+namespace detail {
+/// A view whose scalar type another argument decides, so that matrices convert to it.
+template <class S>
+using ViewOf = std::type_identity_t<MatrixView<const S>>;
+}  // namespace detail
+
 /// tr(A H Aᵀ) for A [rows, in] and symmetric H [in, in], both triangles. Column blocks b of H: the part above the
 /// diagonal block counts twice, so that rows·in² multiply-adds become half as many. Products in S, sums in double.
 template <class S, class Backend>
-double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, MatrixView<const S> H) {
+double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, detail::ViewOf<S> H) {
   constexpr Index width = 512;
   auto product = context.template allocate<S>(A.rows, std::min(width, A.cols));
   double total = 0;
@@ -33,8 +39,8 @@ double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, Ma
 
 /// tr((Q − W) H (Q − W)ᵀ): with H = XᵀX the squared output error ‖X (Q − W)ᵀ‖². Q, W [out, in], H [in, in].
 template <class S, class Backend>
-double quadratic_error(const Context<Backend>& context, MatrixView<const S> Q, MatrixView<const S> W,
-                       MatrixView<const S> H) {
+double quadratic_error(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W,
+                       detail::ViewOf<S> H) {
   auto difference = context.upload(Q);
   add_scaled(context, difference.view(), S(-1), W);
   return quadratic_form(context, std::as_const(difference).view(), H);
@@ -42,7 +48,7 @@ double quadratic_error(const Context<Backend>& context, MatrixView<const S> Q, M
 
 /// ‖Q − W‖².
 template <class S, class Backend>
-double squared_distance(const Context<Backend>& context, MatrixView<const S> Q, MatrixView<const S> W) {
+double squared_distance(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W) {
   auto difference = context.upload(Q);
   add_scaled(context, difference.view(), S(-1), W);
   return inner_product(context, std::as_const(difference).view(), std::as_const(difference).view());
@@ -55,8 +61,8 @@ inline double relative_error(double error, double reference) {
 
 /// tr((Q − W) H (Q − W)ᵀ) / tr(W H Wᵀ).
 template <class S, class Backend>
-double relative_output_error(const Context<Backend>& context, MatrixView<const S> Q, MatrixView<const S> W,
-                             MatrixView<const S> H) {
+double relative_output_error(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W,
+                             detail::ViewOf<S> H) {
   return relative_error(quadratic_error(context, Q, W, H), quadratic_form(context, W, H));
 }
 

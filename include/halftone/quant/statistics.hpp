@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <utility>  // as_const
 
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/linear_algebra.hpp"
