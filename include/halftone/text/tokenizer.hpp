@@ -23,8 +23,8 @@ class Tokenizer {
   virtual std::optional<std::int32_t> bos() const = 0;
 };
 
-/// The tokenizer of a checkpoint directory (tokenizer.json before tokenizer.model). Throws Status::NotFound where it has
-/// none, Status::Unsupported for a kind that is not read (it says which), Status::InvalidData for a malformed one.
+/// The tokenizer of a checkpoint directory (tokenizer.json before tokenizer.model). Throws Status::NotFound where it
+/// has none, Status::Unsupported for a kind that is not read (it says which), Status::InvalidData for a malformed one.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& directory);
 
 }  // namespace halftone
