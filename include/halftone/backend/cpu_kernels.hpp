@@ -15,7 +15,16 @@
 
 #include "halftone/core/view.hpp"
 
+namespace halftone {
+struct GridOptions;
+}
+
 namespace halftone::detail {
+
+/// Rows that a kernel of rows takes at a time (two registers of AVX-512): buffers named `tile` hold
+/// [columns][row_lanes].
+template <class S>
+inline constexpr Index row_lanes = 128 / static_cast<Index>(sizeof(S));
 
 /// Products and factorisation in S, float or double. Row-major; ld*: elements from one row to the next.
 template <class S>
@@ -23,6 +32,41 @@ struct LinearKernels {
   /// C [m, n] = alpha · op(A) [m, k] · op(B) [k, n] + beta · C. beta = 0 does not read C. k > 0.
   void (*gemm)(bool transpose_a, bool transpose_b, Index m, Index n, Index k, S alpha, const S* A, Index lda,
                const S* B, Index ldb, S beta, S* C, Index ldc);
+
+  /// Reversed Cholesky of one diagonal block: the upper triangle of A [n, n] becomes R with A = R Rᵀ, R upper. Returns
+  /// −1, or the index of the pivot that was not positive and finite. `column`: n numbers of work space.
+  Index (*factor)(Index n, S* A, Index lda, S* column);
+
+  /// W [rows, n] := W R⁻¹, or W R⁻ᵀ if `transposed`, for upper R [n, n], by substitution. `tile`: n · row_lanes<S>
+  /// numbers, 64-byte aligned.
+  void (*solve_rows)(bool transposed, Index n, const S* R, Index ldr, Index rows, S* W, Index ldw, S* tile);
+};
+
+/// One block of columns in which diffuse_block (quantize.hpp) rounds and diffuses; its matrices start at the first row
+/// of the piece. U null: rounding only. P, E, before: may be null.
+template <class S>
+struct DiffusionBlock {
+  Index width;
+  const S *U, *P;  ///< [width, width], upper and strictly upper
+  Index ldu, ldp;
+  const S *scales, *zeros;  ///< [groups, rows]
+  Index ld_scales, ld_zeros;
+  const std::int32_t* group_of_position;  ///< [width]
+  S top;
+  S *W, *E, *before;  ///< [rows, width]
+  Index ldw, lde, ldbefore;
+  std::uint8_t* codes;  ///< [rows, width]
+  Index ldcodes;
+};
+
+/// Grids in S, float or double.
+template <class S>
+struct QuantizeKernels {
+  /// diffuse_block and round_block on `rows` rows. `workspace`: 4 · width · row_lanes<S> numbers, 64-byte aligned.
+  void (*diffuse)(const DiffusionBlock<S>& block, Index rows, S* workspace);
+
+  /// fit_uniform_grid on the rows of W [rows, columns].
+  void (*fit_grid)(MatrixView<const S> W, const S* importance, const GridOptions& options, S* scales, S* zeros);
 };
 
 struct CpuKernels {
@@ -30,6 +74,8 @@ struct CpuKernels {
   const char* products;  ///< who multiplies matrices of float: "onednn" or "eigen"
   LinearKernels<float> linear_f32;
   LinearKernels<double> linear_f64;
+  QuantizeKernels<float> quantize_f32;
+  QuantizeKernels<double> quantize_f64;
 
   template <class S>
   constexpr const LinearKernels<S>& linear() const {
@@ -37,6 +83,13 @@ struct CpuKernels {
       return linear_f32;
     else
       return linear_f64;
+  }
+  template <class S>
+  constexpr const QuantizeKernels<S>& quantize() const {
+    if constexpr (sizeof(S) == sizeof(float))
+      return quantize_f32;
+    else
+      return quantize_f64;
   }
 };
 

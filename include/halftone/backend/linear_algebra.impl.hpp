@@ -1,65 +1,14 @@
 // Bodies of linear_algebra.hpp: how work is cut into tiles. The arithmetic is in the leaf kernels.
 #pragma once
 
-#include <algorithm>
-#include <vector>
-
 #include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/tiles.hpp"
 
 namespace halftone {
 namespace detail {
 
-/// Rectangle of an output, work for one thread.
-struct Tile {
-  Index row, col, rows, cols;
-};
-
-/// Sides of the tiles of an [m, n] output: at most 512, halved down to 64 while there are fewer than 8 tiles.
-struct TileSides {
-  Index rows, cols;
-};
-constexpr TileSides tile_sides(Index m, Index n) {
-  constexpr Index largest = 512, smallest = 64, wanted = 8;
-  const auto pieces = [](Index size, Index side) { return (size + side - 1) / side; };
-  const auto even = [&](Index size, Index side) {  // the same number of pieces, of nearly equal size
-    const Index parts = pieces(size, side);
-    return parts == 0 ? side : (pieces(size, parts) + 31) / 32 * 32;
-  };
-  TileSides sides{even(m, largest), even(n, largest)};
-  while (pieces(m, sides.rows) * pieces(n, sides.cols) < wanted && std::max(sides.rows, sides.cols) > smallest) {
-    Index& longer = sides.rows >= sides.cols ? sides.rows : sides.cols;
-    longer = std::max(smallest, (longer / 2 + 31) / 32 * 32);
-  }
-  return sides;
-}
-
-/// Cuts a rectangle into tiles.
-inline void cut(const Tile& whole, std::vector<Tile>& tiles, TileSides sides) {
-  for (Index i = 0; i < whole.rows; i += sides.rows)
-    for (Index j = 0; j < whole.cols; j += sides.cols)
-      tiles.push_back(
-          {whole.row + i, whole.col + j, std::min(sides.rows, whole.rows - i), std::min(sides.cols, whole.cols - j)});
-}
-
-/// Cuts the upper triangle of an [n, n] output whose corner is (first, first): halves, quarters, ... down to diagonal
-/// tiles of at most 128, so that little below the diagonal is computed.
-inline void cut_upper(Index first, Index n, TileSides sides, std::vector<Tile>& tiles) {
-  constexpr Index diagonal = 128;
-  if (n <= diagonal) {
-    if (n > 0) tiles.push_back({first, first, n, n});
-    return;
-  }
-  const Index half = std::min(n, ((n + 1) / 2 + 31) / 32 * 32);
-  cut({first, first + half, half, n - half}, tiles, sides);
-  cut_upper(first, half, sides, tiles);
-  cut_upper(first + half, n - half, sides, tiles);
-}
-
-/// Threads that a product is worth: waking another costs about as much as two million flops.
-inline int threads_for(const Context<Cpu>& context, Index m, Index n, Index k) {
-  const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  return flops < 4e6 ? 1 : context.threads();
-}
+/// Threads that a product is worth: waking another costs about as much as some million flops.
+inline int threads_for(const Context<Cpu>& context, double flops) { return flops < 4e6 ? 1 : context.threads(); }
 
 template <class S>
 void require_product(const char* who, Transpose a, Transpose b, MatrixView<const S> A, MatrixView<const S> B,
@@ -78,20 +27,22 @@ void scale(S beta, MatrixView<S> C) {
     for (Index j = 0; j < C.cols; ++j) C(i, j) = beta == S(0) ? S(0) : beta * C(i, j);
 }
 
-/// Computes the tiles of C in parallel.
+/// Computes the tiles of C in parallel. A tile's inner range names the k for which neither factor is known to be zero.
 template <class S>
 void gemm_tiles(const Context<Cpu>& context, const std::vector<Tile>& tiles, Transpose a, Transpose b, S alpha,
                 MatrixView<const S> A, MatrixView<const S> B, S beta, MatrixView<S> C) {
   const bool ta = a == Transpose::Yes, tb = b == Transpose::Yes;
-  const Index k = ta ? A.rows : A.cols;
-  if (k == 0) return scale(beta, C);
   const auto kernel = context.kernels().template linear<S>().gemm;
-  parallel_for(threads_for(context, C.rows, C.cols, k), static_cast<Index>(tiles.size()), [&](Index t) {
+  double flops = 0;
+  for (const Tile& tile : tiles) flops += tile.flops();
+  parallel_for(threads_for(context, flops), static_cast<Index>(tiles.size()), [&](Index t) {
     const Tile& tile = tiles[static_cast<std::size_t>(t)];
-    const S* left = ta ? A.data + tile.row : A.row(tile.row);
-    const S* right = tb ? B.row(tile.col) : B.data + tile.col;
-    kernel(ta, tb, tile.rows, tile.cols, k, alpha, left, A.stride, right, B.stride, beta, C.row(tile.row) + tile.col,
-           C.stride);
+    const MatrixView<S> c = C.block(tile.row, tile.col, tile.rows, tile.cols);
+    if (tile.last <= tile.first) return scale(beta, c);
+    const S* left = ta ? &A(tile.first, tile.row) : &A(tile.row, tile.first);
+    const S* right = tb ? &B(tile.col, tile.first) : &B(tile.first, tile.col);
+    kernel(ta, tb, tile.rows, tile.cols, tile.last - tile.first, alpha, left, A.stride, right, B.stride, beta, c.data,
+           c.stride);
   });
 }
 
@@ -101,8 +52,7 @@ template <class S>
 void gemm(const Context<Cpu>& context, Transpose a, Transpose b, S alpha, MatrixView<const S> A, MatrixView<const S> B,
           S beta, MatrixView<S> C) {
   detail::require_product("gemm", a, b, A, B, C);
-  std::vector<detail::Tile> tiles;
-  detail::cut({0, 0, C.rows, C.cols}, tiles, detail::tile_sides(C.rows, C.cols));
+  const auto tiles = detail::cut_all(C.rows, C.cols, a == Transpose::Yes ? A.rows : A.cols);
   detail::gemm_tiles(context, tiles, a, b, alpha, A, B, beta, C);
 }
 
@@ -111,10 +61,7 @@ void gemm_upper(const Context<Cpu>& context, Transpose a, Transpose b, S alpha, 
                 MatrixView<const S> B, S beta, MatrixView<S> C) {
   detail::require_product("gemm_upper", a, b, A, B, C);
   require(C.rows == C.cols, Status::ShapeMismatch, "gemm_upper: C is ", C.rows, " x ", C.cols, ", wanted square");
-  std::vector<detail::Tile> tiles;
-  detail::cut_upper(0, C.rows, detail::tile_sides(C.rows, C.cols), tiles);
-  const auto area = [](const detail::Tile& tile) { return tile.rows * tile.cols; };
-  std::stable_sort(tiles.begin(), tiles.end(), [&](const auto& x, const auto& y) { return area(x) > area(y); });
+  const auto tiles = detail::cut_upper(C.rows, a == Transpose::Yes ? A.rows : A.cols);
   detail::gemm_tiles(context, tiles, a, b, alpha, A, B, beta, C);
 }
 
@@ -131,3 +78,5 @@ void mirror_upper(const Context<Cpu>& context, MatrixView<S> A) {
 }
 
 }  // namespace halftone
+
+#include "halftone/backend/inverse_factor.impl.hpp"

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "halftone/core/dtype.hpp"
+#include "halftone/core/float16.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/core/platform.hpp"
 
@@ -79,6 +80,22 @@ HALFTONE_HOST_DEVICE Real encode(Real value, Real scale, Real zero, Real top) {
   steps = steps < Real(-1024) ? Real(-1024) : steps > Real(1024) ? Real(1024) : steps;
   const Real code = round_half_even(steps) + zero;
   return code < Real(0) ? Real(0) : code > top ? top : code;
+}
+
+/// The nearest scale that `type` holds, at least its smallest positive value and at most its largest finite one. scale >= 0.
+template <class Real>
+HALFTONE_HOST_DEVICE Real round_scale(Real scale, ScaleType type) {
+  float value = static_cast<float>(scale), smallest = 0x1p-149f, largest = 0x1.fffffep127f;
+  if (type == ScaleType::F16) {
+    value = static_cast<float>(Float16(value));
+    smallest = 0x1p-24f;
+    largest = 65504.0f;
+  } else if (type == ScaleType::BF16) {
+    value = static_cast<float>(BFloat16(value));
+    smallest = 0x1p-133f;
+    largest = 0x1.fep127f;
+  }
+  return static_cast<Real>(value < smallest ? smallest : value > largest ? largest : value);
 }
 
 /// Value of `code`: scale · (code − zero).

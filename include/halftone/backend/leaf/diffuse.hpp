@@ -1,0 +1,114 @@
+// Leaf kernel: the column loop of error diffusion (Algorithm 1 of 2210.17323) on a tile of rows.
+#pragma once
+
+#include "halftone/backend/leaf/lanes.hpp"
+#include "halftone/quant/grid.hpp"
+
+namespace halftone::detail::HALFTONE_LEAF {
+
+/// Buffers of a tile, [width][lanes] each.
+template <class S>
+struct DiffusionTile {
+  S *w, *error, *before, *codes;
+};
+
+/// Rounds column j of the tile: w becomes its quantised value, `error` what is left of it over U_jj.
+template <class S, bool Diffusing>
+HALFTONE_HOST_DEVICE void round_column(const DiffusionBlock<S>& block, const S* scales, const S* zeros, Index j,
+                                       const DiffusionTile<S>& tile) {
+  constexpr Index lanes = row_lanes<S>;
+  S* HALFTONE_RESTRICT w = tile.w + j * lanes;
+  S* HALFTONE_RESTRICT codes = tile.codes + j * lanes;
+  S* HALFTONE_RESTRICT error = tile.error + j * lanes;
+  const S diagonal = Diffusing ? block.U[j * block.ldu + j] : S(1);
+  for (Index l = 0; l < lanes; ++l) {
+    const S code = encode(w[l], scales[l], zeros[l], block.top);
+    const S value = decode(code, scales[l], zeros[l]);
+    if constexpr (Diffusing) error[l] = (w[l] - value) / diagonal;
+    w[l] = value;
+    codes[l] = code;
+  }
+}
+
+/// w_c −= e_j U_jc (and += before_j P_jc) for the columns c of [first, last) and j of [j0, j0 + Depth), in the order of
+/// j.
+template <class S, Index Depth, bool Second>
+HALFTONE_HOST_DEVICE void push_errors(const DiffusionBlock<S>& block, const DiffusionTile<S>& tile, Index j0,
+                                      Index first, Index last) {
+  constexpr Index lanes = row_lanes<S>, step = vector_lanes<S>;
+  for (Index l = 0; l < lanes; l += 2 * step) {
+    for (Index c = first; c < last; ++c) {
+      S* const w = tile.w + c * lanes + l;
+      Vector<S> sums[2] = {vector_at(w), vector_at(w + step)};
+      for (Index d = 0; d < Depth; ++d) {
+        const S u = block.U[(j0 + d) * block.ldu + c];
+        const S* const error = tile.error + (j0 + d) * lanes + l;
+        sums[0] -= u * vector_at(error);
+        sums[1] -= u * vector_at(error + step);
+        if constexpr (Second) {
+          const S p = block.P[(j0 + d) * block.ldp + c];
+          const S* const before = tile.before + (j0 + d) * lanes + l;
+          sums[0] += p * vector_at(before);
+          sums[1] += p * vector_at(before + step);
+        }
+      }
+      vector_at(w) = sums[0];
+      vector_at(w + step) = sums[1];
+    }
+  }
+}
+
+/// Scales and zeros of the tile's rows in one group; lanes beyond `count` get 1 and 0.
+template <class S>
+HALFTONE_HOST_DEVICE void load_cells(const DiffusionBlock<S>& block, Index group, Index row, Index count, S* scales,
+                                     S* zeros) {
+  for (Index l = 0; l < row_lanes<S>; ++l) {
+    scales[l] = l < count ? block.scales[group * block.ld_scales + row + l] : S(1);
+    zeros[l] = l < count ? block.zeros[group * block.ld_zeros + row + l] : S(0);
+  }
+}
+
+template <class S, bool Diffusing, bool Second>
+HALFTONE_HOST_DEVICE void diffuse_tile(const DiffusionBlock<S>& block, Index row, Index count,
+                                       const DiffusionTile<S>& tile) {
+  constexpr Index lanes = row_lanes<S>, depth = 8;
+  S scales[lanes], zeros[lanes];
+  for (Index j0 = 0, group = -1; j0 < block.width; j0 += depth) {
+    const Index j1 = j0 + depth < block.width ? j0 + depth : block.width;
+    for (Index j = j0; j < j1; ++j) {
+      if (block.group_of_position[j] != group) {
+        group = block.group_of_position[j];
+        load_cells(block, group, row, count, scales, zeros);
+      }
+      if (Second || block.before)
+        for (Index l = 0; l < lanes; ++l) tile.before[j * lanes + l] = tile.w[j * lanes + l];
+      round_column<S, Diffusing>(block, scales, zeros, j, tile);
+      if constexpr (Diffusing) push_errors<S, 1, Second>(block, tile, j, j + 1, j1);
+    }
+    if (Diffusing && j1 < block.width) push_errors<S, depth, Second>(block, tile, j0, j1, block.width);
+  }
+}
+
+/// See QuantizeKernels::diffuse.
+template <class S>
+void diffuse(const DiffusionBlock<S>& block, Index rows, S* workspace) {
+  constexpr Index lanes = row_lanes<S>;
+  const Index size = block.width * lanes;
+  const DiffusionTile<S> tile{workspace, workspace + size, workspace + 2 * size, workspace + 3 * size};
+  for (Index row = 0; row < rows; row += lanes) {
+    const Index count = rows - row < lanes ? rows - row : lanes;
+    load_rows(block.W + row * block.ldw, block.ldw, count, block.width, tile.w);
+    if (!block.U)
+      diffuse_tile<S, false, false>(block, row, count, tile);
+    else if (!block.P)
+      diffuse_tile<S, true, false>(block, row, count, tile);
+    else
+      diffuse_tile<S, true, true>(block, row, count, tile);
+    store_rows(tile.w, count, block.width, block.W + row * block.ldw, block.ldw);
+    store_rows(tile.codes, count, block.width, block.codes + row * block.ldcodes, block.ldcodes);
+    if (block.E) store_rows(tile.error, count, block.width, block.E + row * block.lde, block.lde);
+    if (block.before) store_rows(tile.before, count, block.width, block.before + row * block.ldbefore, block.ldbefore);
+  }
+}
+
+}  // namespace halftone::detail::HALFTONE_LEAF

@@ -1,0 +1,109 @@
+// Bodies of quantize.hpp: checks, and rows cut into pieces for threads. The arithmetic is in the leaf kernels.
+#pragma once
+
+#include <algorithm>
+
+#include "halftone/backend/quantize.hpp"
+#include "halftone/core/matrix.hpp"
+
+namespace halftone {
+namespace detail {
+
+/// Rows of a piece of work on [rows, columns]: about 32 thousand numbers, whole tiles of lanes.
+template <class S>
+constexpr Index rows_per_piece(Index columns) {
+  const Index wanted = columns > 0 ? 32768 / columns : 0;
+  return std::max<Index>(1, wanted / row_lanes<S>) * row_lanes<S>;
+}
+
+template <class S>
+void require_shape(const char* who, const char* what, Index rows, Index cols, Index wanted_rows, Index wanted_cols) {
+  require(rows == wanted_rows && cols == wanted_cols, Status::ShapeMismatch, who, ": ", what, " is ", rows, " x ", cols,
+          ", wanted ", wanted_rows, " x ", wanted_cols);
+}
+
+/// Runs the diffusion kernel on pieces of rows. `block` has the pointers of row 0.
+template <class S>
+void diffuse_pieces(const Context<Cpu>& context, const DiffusionBlock<S>& block, Index rows) {
+  const Index width = block.width;
+  if (rows == 0 || width == 0) return;
+  const int threads = rows * width * width < 200000 ? 1 : context.threads();
+  parallel_pieces(threads, rows, rows_per_piece<S>(width), [&](Index first, Index last) {
+    Matrix<S> workspace(4 * width, row_lanes<S>);
+    DiffusionBlock<S> piece = block;
+    piece.scales += first;
+    piece.zeros += first;
+    piece.W += first * block.ldw;
+    piece.codes += first * block.ldcodes;
+    if (piece.E) piece.E += first * block.lde;
+    if (piece.before) piece.before += first * block.ldbefore;
+    context.kernels().template quantize<S>().diffuse(piece, last - first, workspace.data());
+  });
+}
+
+/// What diffuse_block and round_block have in common.
+template <class S>
+DiffusionBlock<S> rounding_block(const char* who, const UniformCells<S>& cells, MatrixView<S> W,
+                                 MatrixView<std::uint8_t> codes) {
+  require_shape<S>(who, "codes", codes.rows, codes.cols, W.rows, W.cols);
+  require(cells.scales.rows == cells.zeros.rows && cells.scales.cols == W.rows && cells.zeros.cols == W.rows,
+          Status::ShapeMismatch, who, ": scales are ", cells.scales.rows, " x ", cells.scales.cols, ", zeros ",
+          cells.zeros.rows, " x ", cells.zeros.cols, ", wanted groups x ", W.rows);
+  DiffusionBlock<S> block{};
+  block.width = W.cols;
+  block.scales = cells.scales.data;
+  block.zeros = cells.zeros.data;
+  block.ld_scales = cells.scales.stride;
+  block.ld_zeros = cells.zeros.stride;
+  block.group_of_position = cells.group_of_position;
+  block.top = cells.top;
+  block.W = W.data;
+  block.ldw = W.stride;
+  block.codes = codes.data;
+  block.ldcodes = codes.stride;
+  return block;
+}
+
+}  // namespace detail
+
+template <class S>
+void fit_uniform_grid(const Context<Cpu>& context, MatrixView<const S> W, const S* importance,
+                      const GridOptions& options, S* scales, S* zeros) {
+  const int threads = W.size() < 8192 ? 1 : context.threads();
+  parallel_pieces(threads, W.rows, detail::rows_per_piece<S>(W.cols), [&](Index first, Index last) {
+    context.kernels().template quantize<S>().fit_grid(W.middle_rows(first, last - first), importance, options,
+                                                      scales + first, zeros + first);
+  });
+}
+
+template <class S>
+void diffuse_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<const S> U, MatrixView<S> W,
+                   MatrixView<S> E, MatrixView<std::uint8_t> codes, const SecondUpdate<S>& second) {
+  constexpr const char* who = "diffuse_block";
+  detail::DiffusionBlock<S> block = detail::rounding_block(who, cells, W, codes);
+  detail::require_shape<S>(who, "U", U.rows, U.cols, W.cols, W.cols);
+  detail::require_shape<S>(who, "E", E.rows, E.cols, W.rows, W.cols);
+  block.U = U.data;
+  block.ldu = U.stride;
+  block.E = E.data;
+  block.lde = E.stride;
+  if (!second.P.empty()) {
+    detail::require_shape<S>(who, "P", second.P.rows, second.P.cols, W.cols, W.cols);
+    block.P = second.P.data;
+    block.ldp = second.P.stride;
+  }
+  if (!second.before.empty()) {
+    detail::require_shape<S>(who, "before", second.before.rows, second.before.cols, W.rows, W.cols);
+    block.before = second.before.data;
+    block.ldbefore = second.before.stride;
+  }
+  detail::diffuse_pieces(context, block, W.rows);
+}
+
+template <class S>
+void round_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<S> W,
+                 MatrixView<std::uint8_t> codes) {
+  detail::diffuse_pieces(context, detail::rounding_block("round_block", cells, W, codes), W.rows);
+}
+
+}  // namespace halftone
