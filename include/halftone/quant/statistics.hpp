@@ -1,28 +1,70 @@
 // Input statistics of a stage: what calibration leaves behind for a solver.
 #pragma once
 
-#include "halftone/backend/cpu.hpp"
+#include <atomic>
+#include <mutex>
+#include <utility>  // as_const
+
+#include "halftone/backend/arrange.hpp"
+#include "halftone/backend/linear_algebra.hpp"
 #include "halftone/core/matrix.hpp"
 
 namespace halftone {
 
 /// Which sums are kept.
 enum class Moments : std::uint8_t {
-  None = 0,     ///< nothing (RTN)
-  Second = 1,   ///< H = Σ xᵀx
-  Cross = 2,    ///< and D = Σ (x_fp − x)ᵀ x, for asymmetric calibration (GPTQv2, arXiv 2504.02692)
+  None = 0,    ///< nothing (RTN)
+  Second = 1,  ///< H = Σ xᵀx
+  Cross = 2,   ///< and D = Σ (x_fp − x)ᵀ x, for asymmetric calibration (GPTQv2, arXiv 2504.02692)
 };
 
-/// H = XᵀX and, for asymmetric calibration, D = (X_fp − X)ᵀX, as plain sums over tokens: mergeable, divided by the number
-/// of tokens only where somebody asks. The same bytes for any number of threads if batches arrive in the same order.
+namespace detail {
+/// "Done once" that copies and moves with the object it guards.
+class OnceDone {
+ public:
+  OnceDone() = default;
+  OnceDone(const OnceDone& other) noexcept : done_(other.done_.load()) {}
+  OnceDone& operator=(const OnceDone& other) noexcept {
+    done_ = other.done_.load();
+    return *this;
+  }
+  void reset() noexcept { done_ = false; }
+  /// Runs work() unless it has run since the last reset; safe from several threads.
+  template <class Work>
+  void run(Work&& work) {
+    if (done_.load(std::memory_order_acquire)) return;
+    const std::lock_guard lock(mutex_);
+    if (done_.load(std::memory_order_relaxed)) return;
+    work();
+    done_.store(true, std::memory_order_release);
+  }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::mutex mutex_;
+};
+}  // namespace detail
+
+/// H = XᵀX and, for asymmetric calibration, D = (X_fp − X)ᵀX, as plain sums over tokens: mergeable, divided by the
+/// number of tokens only where somebody asks. The same bytes for any number of threads if batches arrive in the same
+/// order. Adding n²·k multiply-adds for H (half a full product) and 2·n²·k for D, for k tokens of width n. Thread
+/// safety: const members may be called from several threads at once, others not.
 template <class S, class Backend = Cpu>
 class InputStatistics {
  public:
-  /// `width`: columns of X, the `in` of the matrices of the stage.
+  using BackendMatrix = typename Backend::template Matrix<S>;
+
+  /// `width`: columns of X, the `in` of the matrices of the stage. The context must outlive the statistics.
   InputStatistics(const Context<Backend>& context, Index width, Moments moments);
 
+  /// Takes over sums made elsewhere (another process, a file): H [width, width], of which only the upper triangle is
+  /// read, and D [width, width] or nothing. Throws Status::ShapeMismatch; Status::InvalidData for sums that are not
+  /// finite, or a negative diagonal.
+  static InputStatistics from_sums(const Context<Backend>& context, Index tokens, BackendMatrix H,
+                                   BackendMatrix D = {});
+
   /// Adds a batch X [tokens, in]. Throws Status::ShapeMismatch; Status::InvalidData for NaN or infinite inputs, naming
-  /// token and column. A refused batch leaves the sums as they were.
+  /// token and column. A refused batch leaves the sums as they were. With Moments::Cross it counts as X_fp = X.
   void add(MatrixView<const S> X);
   /// Adds a pair: the quantised stream's X and the full-precision stream's X_fp, token by token.
   void add(MatrixView<const S> X, MatrixView<const S> X_fp);
@@ -34,17 +76,127 @@ class InputStatistics {
   Index tokens() const { return tokens_; }
   Moments moments() const { return moments_; }
   /// Σ xᵀx [in, in], both triangles. Throws Status::InvalidArgument if moments() is None.
-  const Matrix<S>& second_moments() const;
+  const BackendMatrix& second_moments() const;
   /// Σ (x_fp − x)ᵀ x [in, in]; row: deviating channel, column: channel of X. Needs Moments::Cross.
-  const Matrix<S>& cross_moments() const;
+  const BackendMatrix& cross_moments() const;
 
  private:
+  void check_batch(MatrixView<const S> X, const char* what) const;
+  void add_second(MatrixView<const S> X);
+
   const Context<Backend>* context_;
   Index width_ = 0, tokens_ = 0;
   Moments moments_;
-  mutable typename Backend::template Matrix<S> H_;  // upper triangle until asked for
-  typename Backend::template Matrix<S> D_;
-  mutable bool mirrored_ = false;
+  mutable BackendMatrix H_;  // upper triangle until asked for: mirroring costs n² and is not done for every batch
+  BackendMatrix D_;
+  mutable detail::OnceDone mirrored_;
 };
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <class S, class Backend>
+InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, Index width, Moments moments)
+    : context_(&context), width_(width), moments_(moments) {
+  require(width > 0, Status::InvalidArgument, "input statistics: width is ", width, ", wanted 1 or more");
+  const auto zeros = [&] {
+    auto sums = context.template allocate<S>(width, width);
+    sums.fill(S(0));
+    return sums;
+  };
+  if (moments != Moments::None) H_ = zeros();
+  if (moments == Moments::Cross) D_ = zeros();
+}
+
+template <class S, class Backend>
+InputStatistics<S, Backend> InputStatistics<S, Backend>::from_sums(const Context<Backend>& context, Index tokens,
+                                                                   BackendMatrix H, BackendMatrix D) {
+  const Index width = H.rows();
+  require(H.cols() == width && (D.empty() || (D.rows() == width && D.cols() == width)), Status::ShapeMismatch,
+          "input statistics: H is ", H.rows(), " x ", H.cols(), " and D ", D.rows(), " x ", D.cols(),
+          ", wanted square matrices of one size");
+  require(tokens >= 0, Status::InvalidArgument, "input statistics: tokens is ", tokens, ", wanted 0 or more");
+  InputStatistics statistics(context, width, Moments::None);
+  statistics.moments_ = D.empty() ? Moments::Second : Moments::Cross;
+  statistics.tokens_ = tokens;
+  statistics.H_ = std::move(H);
+  statistics.D_ = std::move(D);
+  const auto check = [&](const BackendMatrix& sums) {
+    const auto bad = find_nonfinite(context, sums.view());
+    if (bad)
+      fail(Status::InvalidData, "input statistics: the sum at row ", bad->row, ", column ", bad->column,
+           " is not finite");
+  };
+  check(statistics.second_moments());
+  check(statistics.D_);
+  for (double value : diagonal(context, statistics.second_moments().view()))
+    require(value >= 0, Status::InvalidData, "input statistics: a diagonal element of H is ", value,
+            ", wanted 0 or more");
+  return statistics;
+}
+
+template <class S, class Backend>
+void InputStatistics<S, Backend>::check_batch(MatrixView<const S> X, const char* what) const {
+  require(X.cols == width_, Status::ShapeMismatch, "input statistics: ", what, " is ", X.rows, " x ", X.cols,
+          ", wanted ", width_, " columns");
+  if (const auto bad = find_nonfinite(*context_, X))
+    fail(Status::InvalidData, "input statistics: ", what, " is ", X(bad->row, bad->column), " at token ", bad->row,
+         ", column ", bad->column, " of the batch, wanted finite numbers");
+}
+
+template <class S, class Backend>
+void InputStatistics<S, Backend>::add_second(MatrixView<const S> X) {
+  if (moments_ != Moments::None) gemm_upper(*context_, Transpose::Yes, Transpose::No, S(1), X, X, S(1), H_.view());
+  mirrored_.reset();
+  tokens_ += X.rows;
+}
+
+template <class S, class Backend>
+void InputStatistics<S, Backend>::add(MatrixView<const S> X) {
+  check_batch(X, "X");
+  add_second(X);
+}
+
+template <class S, class Backend>
+void InputStatistics<S, Backend>::add(MatrixView<const S> X, MatrixView<const S> X_fp) {
+  check_batch(X, "X");
+  check_batch(X_fp, "the full-precision X");
+  require(X.rows == X_fp.rows, Status::ShapeMismatch, "input statistics: X has ", X.rows,
+          " tokens and the full-precision X ", X_fp.rows, ", wanted pairs");
+  if (moments_ == Moments::Cross) {  // the difference first: X_fpᵀX − XᵀX would cancel
+    auto difference = context_->upload(X_fp);
+    add_scaled(*context_, difference.view(), S(-1), X);
+    gemm(*context_, Transpose::Yes, Transpose::No, S(1), std::as_const(difference).view(), X, S(1), D_.view());
+  }
+  add_second(X);
+}
+
+template <class S, class Backend>
+void InputStatistics<S, Backend>::merge(const InputStatistics& other) {
+  require(width_ == other.width_ && moments_ == other.moments_, Status::ShapeMismatch,
+          "input statistics: merging width ", other.width_, " with moments ", static_cast<int>(other.moments_),
+          " into width ", width_, " with moments ", static_cast<int>(moments_));
+  if (moments_ != Moments::None) add_scaled(*context_, H_.view(), S(1), other.second_moments().view());
+  if (moments_ == Moments::Cross) add_scaled(*context_, D_.view(), S(1), other.cross_moments().view());
+  mirrored_.reset();
+  tokens_ += other.tokens_;
+}
+
+template <class S, class Backend>
+auto InputStatistics<S, Backend>::second_moments() const -> const BackendMatrix& {
+  require(moments_ != Moments::None, Status::InvalidArgument, "input statistics: no second moments were kept");
+  mirrored_.run([&] { mirror_upper(*context_, H_.view()); });
+  return H_;
+}
+
+template <class S, class Backend>
+auto InputStatistics<S, Backend>::cross_moments() const -> const BackendMatrix& {
+  require(moments_ == Moments::Cross, Status::InvalidArgument, "input statistics: no cross moments were kept");
+  return D_;
+}
+
+#if defined(HALFTONE_COMPILED)
+extern template class InputStatistics<float, Cpu>;
+extern template class InputStatistics<double, Cpu>;
+#endif
 
 }  // namespace halftone

@@ -64,8 +64,9 @@ struct Method {
 std::span<const Method> methods();
 /// By name; throws Status::NotFound with the list of names.
 const Method& find_method(std::string_view name);
-/// Throws Status::NotFound for an unknown method; Status::InvalidArgument for an unknown option or a value out of bounds.
-/// The context must outlive the quantizer.
-std::unique_ptr<Quantizer> make_quantizer(const Context<Cpu>& context, std::string_view method, const OptionMap& options);
+/// Throws Status::NotFound for an unknown method; Status::InvalidArgument for an unknown option or a value out of
+/// bounds. The context must outlive the quantizer.
+std::unique_ptr<Quantizer> make_quantizer(const Context<Cpu>& context, std::string_view method,
+                                          const OptionMap& options);
 
 }  // namespace halftone

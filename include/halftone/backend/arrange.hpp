@@ -1,0 +1,157 @@
+// Primitives that move and reduce matrices: bound by memory, a few lines each. All memory is the backend's.
+#pragma once
+
+#include <bit>    // bit_cast
+#include <cmath>  // isfinite
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+#include "halftone/backend/cpu.hpp"
+
+namespace halftone {
+
+namespace detail {
+/// Rows of one unit of work: about 64 Ki elements, whatever the number of threads.
+inline Index rows_of_unit(Index cols) { return std::max<Index>(1, (Index{1} << 16) / std::max<Index>(cols, 1)); }
+}  // namespace detail
+
+/// Where an element stands.
+struct Position {
+  Index row = 0, column = 0;
+};
+
+/// out(r, j) = A(r, order[j]).  A [rows, >= every order[j] + 1], out [rows, cols]; order [cols]. out must not overlap
+/// A.
+template <class T>
+void gather_columns(const Context<Cpu>& context, std::type_identity_t<MatrixView<const T>> A, const std::int32_t* order,
+                    MatrixView<T> out) {
+  parallel_pieces(context.threads(), out.rows, detail::rows_of_unit(out.cols), [&](Index first, Index last) {
+    for (Index r = first; r < last; ++r) {
+      const T* from = A.row(r);
+      T* to = out.row(r);
+      for (Index j = 0; j < out.cols; ++j) to[j] = from[order[j]];
+    }
+  });
+}
+
+/// A with its columns in the given order, as gather_columns; `Owner` is a matrix of the backend.
+template <class Owner>
+Owner reordered(const Context<Cpu>& context, const Owner& A, const std::vector<std::int32_t>& order) {
+  Owner out(A.rows(), A.cols());
+  gather_columns(context, A.view(), order.data(), out.view());
+  return out;
+}
+
+/// Square A becomes the identity.
+template <class S>
+void set_identity(const Context<Cpu>&, MatrixView<S> A) {
+  for (Index i = 0; i < A.rows; ++i)
+    for (Index j = 0; j < A.cols; ++j) A(i, j) = i == j ? S(1) : S(0);
+}
+
+/// Sets the columns j of A [rows, cols] with mask[j] != 0 to zero.
+template <class T>
+void clear_columns(const Context<Cpu>& context, MatrixView<T> A, const std::uint8_t* mask) {
+  parallel_pieces(context.threads(), A.rows, detail::rows_of_unit(A.cols), [&](Index first, Index last) {
+    for (Index r = first; r < last; ++r)
+      for (Index j = 0; j < A.cols; ++j)
+        if (mask[j] != 0) A(r, j) = T(0);
+  });
+}
+
+/// out = A in another precision, both [rows, cols].
+template <class T, class S>
+void convert(const Context<Cpu>& context, MatrixView<const T> A, MatrixView<S> out) {
+  parallel_pieces(context.threads(), A.rows, detail::rows_of_unit(A.cols), [&](Index first, Index last) {
+    for (Index r = first; r < last; ++r)
+      for (Index j = 0; j < A.cols; ++j) out(r, j) = static_cast<S>(A(r, j));
+  });
+}
+
+/// A += alpha · B, both [rows, cols].
+template <class S>
+void add_scaled(const Context<Cpu>& context, MatrixView<S> A, S alpha, std::type_identity_t<MatrixView<const S>> B) {
+  parallel_pieces(context.threads(), A.rows, detail::rows_of_unit(A.cols), [&](Index first, Index last) {
+    for (Index r = first; r < last; ++r) {
+      S* to = A.row(r);
+      const S* from = B.row(r);
+      for (Index j = 0; j < A.cols; ++j) to[j] += alpha * from[j];
+    }
+  });
+}
+
+/// Σ A_ij · B_ij in double, both [rows, cols]; the order of the sum depends on the shape alone.
+template <class S>
+double inner_product(const Context<Cpu>& context, MatrixView<const S> A, std::type_identity_t<MatrixView<const S>> B) {
+  constexpr Index lanes = 8;
+  const Index unit = detail::rows_of_unit(A.cols), units = (A.rows + unit - 1) / unit;
+  std::vector<double> partial(static_cast<std::size_t>(units), 0.0);
+  parallel_for(context.threads(), units, [&](Index u) {
+    double lane[lanes] = {};
+    for (Index r = u * unit; r < std::min(A.rows, (u + 1) * unit); ++r) {
+      const S *a = A.row(r), *b = B.row(r);
+      Index j = 0;
+      for (; j + lanes <= A.cols; j += lanes)
+        for (Index l = 0; l < lanes; ++l) lane[l] += static_cast<double>(a[j + l]) * static_cast<double>(b[j + l]);
+      for (; j < A.cols; ++j) lane[0] += static_cast<double>(a[j]) * static_cast<double>(b[j]);
+    }
+    for (double sum : lane) partial[static_cast<std::size_t>(u)] += sum;
+  });
+  double total = 0;
+  for (double sum : partial) total += sum;
+  return total;
+}
+
+/// The first NaN or infinite element of A in row-major order, if there is one.
+template <class S>
+std::optional<Position> find_nonfinite(const Context<Cpu>& context, MatrixView<const S> A) {
+  using Bits = std::conditional_t<sizeof(S) == 4, std::uint32_t, std::uint64_t>;
+  constexpr Bits exponent = sizeof(S) == 4 ? Bits{0x7f800000u} : static_cast<Bits>(0x7ff0000000000000u);
+  const Index unit = detail::rows_of_unit(A.cols), units = (A.rows + unit - 1) / unit;
+  std::vector<Index> bad(static_cast<std::size_t>(units), -1);  // first row of each unit that holds one
+  parallel_for(context.threads(), units, [&](Index u) {
+    for (Index r = u * unit; r < std::min(A.rows, (u + 1) * unit); ++r) {
+      Bits found = 0;  // an OR of comparisons: it vectorises, which a sum of floats does not
+      for (Index j = 0; j < A.cols; ++j) found |= (std::bit_cast<Bits>(A(r, j)) & exponent) == exponent ? 1u : 0u;
+      if (found != 0) {
+        bad[static_cast<std::size_t>(u)] = r;
+        return;
+      }
+    }
+  });
+  for (Index r : bad)
+    for (Index j = 0; r >= 0 && j < A.cols; ++j)
+      if (!std::isfinite(A(r, j))) return Position{r, j};
+  return std::nullopt;
+}
+
+/// The diagonal of square A, on the host.
+template <class S>
+std::vector<double> diagonal(const Context<Cpu>&, MatrixView<const S> A) {
+  std::vector<double> values(static_cast<std::size_t>(A.rows));
+  for (Index i = 0; i < A.rows; ++i) values[static_cast<std::size_t>(i)] = static_cast<double>(A(i, i));
+  return values;
+}
+
+/// The system of a solve from symmetric H [n, n] (both triangles), on and above the diagonal of out [n, n]:
+///   out(i, j) = scale · H(order[i], order[j]) for i < j, 0 where mask[order[i]] or mask[order[j]] is set;
+///   out(i, i) = values[order[i]].
+/// Below the diagonal out keeps what it held. mask [n], values [n] and order [n] are on the host.
+template <class S, class T>
+void gather_system(const Context<Cpu>& context, MatrixView<const S> H, const std::int32_t* order,
+                   const std::uint8_t* mask, const double* values, double scale, MatrixView<T> out) {
+  parallel_pieces(context.threads(), out.rows, detail::rows_of_unit(out.cols), [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i) {
+      const S* from = H.row(order[i]);
+      T* to = out.row(i);
+      to[i] = static_cast<T>(values[order[i]]);
+      const double row_scale = mask[order[i]] != 0 ? 0.0 : scale;
+      for (Index j = i + 1; j < out.cols; ++j)
+        to[j] = mask[order[j]] != 0 ? T(0) : static_cast<T>(row_scale * static_cast<double>(from[order[j]]));
+    }
+  });
+}
+
+}  // namespace halftone

@@ -1,0 +1,69 @@
+// How far a quantised matrix is from the weights, as numbers whose names are their formulas. Written in primitives.
+#pragma once
+
+#include <algorithm>  // min
+#include <utility>    // as_const
+
+#include "halftone/backend/arrange.hpp"
+#include "halftone/backend/linear_algebra.hpp"
+
+namespace halftone {
+
+namespace detail {
+/// A view whose scalar type another argument decides, so that matrices convert to it.
+template <class S>
+using ViewOf = std::type_identity_t<MatrixView<const S>>;
+}  // namespace detail
+
+/// tr(A H Aᵀ) for A [rows, in] and symmetric H [in, in], both triangles. Column blocks b of H: the part above the
+/// diagonal block counts twice, so that rows·in² multiply-adds become half as many. Products in S, sums in double.
+template <class S, class Backend>
+double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, detail::ViewOf<S> H) {
+  constexpr Index width = 512;
+  auto product = context.template allocate<S>(A.rows, std::min(width, A.cols));
+  double total = 0;
+  for (Index b = 0; b < A.cols; b += width) {
+    const Index n = std::min(width, A.cols - b);
+    const MatrixView<const S> columns = A.middle_cols(b, n);
+    const MatrixView<S> P = product.view().middle_cols(0, n);
+    const auto term = [&](Index first, Index count) {
+      gemm(context, Transpose::No, Transpose::No, S(1), A.middle_cols(first, count), H.block(first, b, count, n), S(0),
+           P);
+      return inner_product(context, MatrixView<const S>(P), columns);
+    };
+    if (b > 0) total += 2 * term(0, b);
+    total += term(b, n);
+  }
+  return total;
+}
+
+/// tr((Q − W) H (Q − W)ᵀ): with H = XᵀX the squared output error ‖X (Q − W)ᵀ‖². Q, W [out, in], H [in, in].
+template <class S, class Backend>
+double quadratic_error(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W,
+                       detail::ViewOf<S> H) {
+  auto difference = context.upload(Q);
+  add_scaled(context, difference.view(), S(-1), W);
+  return quadratic_form(context, std::as_const(difference).view(), H);
+}
+
+/// ‖Q − W‖².
+template <class S, class Backend>
+double squared_distance(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W) {
+  auto difference = context.upload(Q);
+  add_scaled(context, difference.view(), S(-1), W);
+  return inner_product(context, std::as_const(difference).view(), std::as_const(difference).view());
+}
+
+/// error / reference, and 0 where both are 0 (a matrix of zeros, inputs that are all zero).
+inline double relative_error(double error, double reference) {
+  return error == 0 && reference == 0 ? 0 : error / reference;
+}
+
+/// tr((Q − W) H (Q − W)ᵀ) / tr(W H Wᵀ).
+template <class S, class Backend>
+double relative_output_error(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W,
+                             detail::ViewOf<S> H) {
+  return relative_error(quadratic_error(context, Q, W, H), quadratic_form(context, W, H));
+}
+
+}  // namespace halftone

@@ -1,0 +1,126 @@
+// The core of GPTQ and of every method that stands on it: columns are rounded one after the other, and each one's
+// rounding error is pushed onto the columns still to come. (GPTQ, arXiv 2210.17323, Algorithm 1.)
+//
+//   for each block [a, b) of columns                         W [out, in] and U [in, in] in solving order
+//     diffuse_block: q_j = decode(encode(w_j)),  e_j = (w_j − q_j) / U_jj,  w_c −= e_j U_jc  inside the block
+//     W[:, b:] −= E · U[a:b, b:]                             the rest of the matrix, one product
+//     W[:, b:] += L · P[a:b, b:]                             with a second update alone (GPTQv2, arXiv 2504.02692)
+//
+// The grid is a policy (see Grids below), the second update is optional, and the last columns may be kept: they take
+// corrections and are not rounded (OWQ, arXiv 2306.02272). Work: out · in² multiply-adds, nearly all of it in products.
+// The result does not depend on the block size, but for rounding error and where a group's grid or L below says so.
+#pragma once
+
+#include <algorithm>  // min
+#include <utility>    // as_const
+#include <vector>
+
+#include "halftone/backend/arrange.hpp"
+#include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/quantize.hpp"
+#include "halftone/core/options.hpp"
+#include "halftone/quant/grid_fit.hpp"
+
+namespace halftone {
+
+/// When the grid of a group is fitted, and which columns make up a group.
+enum class GroupMode : std::int32_t {
+  Static = 0,     ///< before the solve, on the weights as they came; groups of consecutive original columns
+  Fresh = 1,      ///< when its first column's turn comes, on weights that hold every correction so far; groups of
+                  ///< consecutive columns in solving order
+  Reference = 2,  ///< as Fresh, but without the corrections made inside the current block, as in the GPTQ code
+};
+template <>
+struct EnumWords<GroupMode> {
+  static constexpr std::string_view values[] = {"static", "fresh", "reference"};
+};
+
+/// How the columns are cut.
+struct DiffusionPlan {
+  Index columns = 0;       ///< columns to round, the first ones; those behind them are kept
+  Index block_size = 128;  ///< columns between two updates of the rest of the matrix
+  GroupMode groups = GroupMode::Static;
+  Index group_columns = 0;  ///< columns of a full group
+
+  /// End of the block that starts at `first`. Fresh groups start blocks.
+  Index block_end(Index first) const {
+    Index end = std::min(first + block_size, columns);
+    if (groups == GroupMode::Fresh) end = std::min(end, (first / group_columns + 1) * group_columns);
+    return end;
+  }
+};
+
+/// The second update: row j of P times column j. `left` is the factor L that columns behind the block are updated with.
+template <class S>
+struct SecondTerm {
+  enum class Left {
+    Quantised,       ///< the rounded columns, as in the published GPTQv2 code: depends on the block size
+    BeforeRounding,  ///< the columns just before rounding, as in its paper, equation 18
+  };
+  MatrixView<const S> P;  ///< [in, in] in solving order, strictly upper; empty: no second update
+  Left left = Left::Quantised;
+};
+
+/// Group of every position: of its original column with static groups, else of the position.
+inline std::vector<std::int32_t> groups_of_positions(const DiffusionPlan& plan,
+                                                     const std::vector<std::int32_t>& order) {
+  std::vector<std::int32_t> groups = groups_of_columns(static_cast<Index>(order.size()), plan.group_columns);
+  if (plan.groups != GroupMode::Static) return groups;
+  std::vector<std::int32_t> of_position(order.size());
+  for (std::size_t p = 0; p < order.size(); ++p) of_position[p] = groups[static_cast<std::size_t>(order[p])];
+  return of_position;
+}
+
+/// Rounds the first plan.columns columns of W and diffuses their errors.
+///
+/// `Grids` is a policy: fit(context, group, columns, importance) fits a group's grid, cells(group_of_position) gives
+/// what the backend's diffuse_block reads. Static groups must have been fitted before; the others are fitted here. U
+/// [in, in]: the inverse factor, upper. W [out, in] in: the weights; out: rounded values, and behind them the kept
+/// columns with all corrections. importance [in]: diag(H) in solving order, for the fits here; null counts as ones.
+/// group_of_position [in]. codes [out, >= plan.columns] out.
+/// Returns Σ e² = tr((Q−W) Hd (Q−W)ᵀ), W the weights that came in (without a second update).
+template <class S, class Backend, class Grids>
+double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan, MatrixView<const S> U,
+                      MatrixView<S> W, Grids& grids, const S* importance, const std::int32_t* group_of_position,
+                      MatrixView<std::uint8_t> codes, const SecondTerm<S>& second = {}) {
+  using Left = typename SecondTerm<S>::Left;
+  const bool twice = !second.P.empty();
+  const Index widest = std::min(plan.block_size, plan.columns);
+  auto errors = context.template allocate<S>(W.rows, widest);
+  auto before = context.template allocate<S>(W.rows, twice && second.left == Left::BeforeRounding ? widest : 0);
+
+  double loss = 0;
+  for (Index a = 0, b = 0; a < plan.columns; a = b) {
+    b = plan.block_end(a);
+    const Index width = b - a, rest = W.cols - b;
+    if (plan.groups != GroupMode::Static) {
+      const Index first_start = (a + plan.group_columns - 1) / plan.group_columns * plan.group_columns;
+      for (Index start = first_start; start < b; start += plan.group_columns)
+        grids.fit(context, start / plan.group_columns,
+                  W.middle_cols(start, std::min(plan.group_columns, plan.columns - start)),
+                  importance == nullptr ? nullptr : importance + start);
+    }
+
+    const MatrixView<S> block = W.middle_cols(a, width), E = errors.view().middle_cols(0, width);
+    SecondUpdate<S> inside;
+    if (twice) {
+      inside.P = second.P.block(a, a, width, width);
+      if (second.left == Left::BeforeRounding) inside.before = before.view().middle_cols(0, width);
+    }
+    diffuse_block(context, grids.cells(group_of_position + a), U.block(a, a, width, width), block, E,
+                  codes.middle_cols(a, width), inside);
+    loss += inner_product(context, MatrixView<const S>(E), MatrixView<const S>(E));
+
+    if (rest == 0) continue;
+    const MatrixView<S> behind = W.middle_cols(b, rest);
+    gemm(context, Transpose::No, Transpose::No, S(-1), MatrixView<const S>(E), U.block(a, b, width, rest), S(1),
+         behind);
+    if (twice) {
+      const MatrixView<const S> left = second.left == Left::Quantised ? block : inside.before;
+      gemm(context, Transpose::No, Transpose::No, S(1), left, second.P.block(a, b, width, rest), S(1), behind);
+    }
+  }
+  return loss;
+}
+
+}  // namespace halftone

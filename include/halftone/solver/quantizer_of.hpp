@@ -1,0 +1,81 @@
+// Any solver as a Quantizer, and as a row of the registry. A program may wrap a solver of its own the same way.
+#pragma once
+
+#include "halftone/solver/quantizer.hpp"
+#include "halftone/solver/solver.hpp"
+
+namespace halftone {
+
+template <Solver T>
+class QuantizerOf final : public Quantizer {
+ public:
+  QuantizerOf(const Context<Cpu>& context, const typename T::Options& options) : solver_(context, options) {}
+
+  std::string_view name() const override { return T::name; }
+  Moments moments() const override { return solver_.moments(); }
+  const GridOptions& grid() const override { return solver_.grid(); }
+  bool act_order() const override {
+    if constexpr (requires { solver_.act_order(); })
+      return solver_.act_order();
+    else
+      return false;
+  }
+  bool group_index() const override {
+    if constexpr (requires { solver_.group_index(); })
+      return solver_.group_index();
+    else
+      return false;
+  }
+  OptionMap options() const override {
+    OptionMap map;
+    T::Options::fields(solver_.options(),
+                       [&](const auto& field) { map[std::string(field.name)] = detail::option_to_text(field.value); });
+    return map;
+  }
+
+  std::unique_ptr<Prepared> prepare(const InputStatistics<float>& statistics) const override {
+    require(statistics.moments() >= moments(), Status::InvalidArgument, T::name, ": the statistics hold moments ",
+            static_cast<int>(statistics.moments()), ", wanted ", static_cast<int>(moments()),
+            " (0: none, 1: second, 2: second and cross)");
+    return std::make_unique<Held>(this, solver_.prepare(statistics));
+  }
+  using Quantizer::quantize;
+  QuantizedMatrix quantize(MatrixView<const float> W, const Prepared& prepared) const override {
+    const auto* held = dynamic_cast<const Held*>(&prepared);
+    require(held != nullptr && held->maker == this, Status::InvalidArgument, T::name,
+            ": what prepare() of another quantizer made was given, wanted this one's");
+    return solver_.quantize(W, held->value);
+  }
+
+ private:
+  struct Held final : Prepared {
+    Held(const QuantizerOf* maker, typename T::Prepared value) : maker(maker), value(std::move(value)) {}
+    const QuantizerOf* maker;
+    typename T::Prepared value;
+  };
+  T solver_;
+};
+
+/// Options struct from text. Throws Status::InvalidArgument for unknown names, with the known ones, and for bad values.
+template <class Options>
+Options options_from(std::string_view who, const OptionMap& map) {
+  Options options;
+  for (const auto& [name, text] : map) {
+    if (set_option(who, options, name, text)) continue;
+    std::string known;
+    for (const OptionInfo& info : describe_options<Options>()) known += (known.empty() ? "" : ", ") + info.name;
+    fail(Status::InvalidArgument, who, ": there is no option '", name, "', wanted one of ", known);
+  }
+  return options;
+}
+
+/// The registry's row of a solver.
+template <Solver T>
+Method method_of() {
+  return {T::name, T::help, T::paper, describe_options<typename T::Options>(),
+          [](const Context<Cpu>& context, const OptionMap& map) -> std::unique_ptr<Quantizer> {
+            return std::make_unique<QuantizerOf<T>>(context, options_from<typename T::Options>(T::name, map));
+          }};
+}
+
+}  // namespace halftone
