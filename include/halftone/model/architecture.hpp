@@ -59,6 +59,8 @@ struct Architecture {
   std::string_view epsilon_key = "rms_norm_eps";  ///< empty: 1e-5
   std::string_view norm_first_key;       ///< false there: norms behind the sum of each sublayer; empty: always in front
   std::string_view embedding_width_key;  ///< width of the embedding, where it may differ from the blocks'
+  std::string_view query_scale_key;      ///< scores are divided by the root of this instead of by √head_dim
+  std::string_view score_cap_key, logit_cap_key;  ///< soft caps c·tanh(x/c); null there: none
   BiasRule qkv_bias = {"attention_bias"}, o_bias = {"attention_bias"}, mlp_bias = {"mlp_bias"};
 
   // Flags.
@@ -68,6 +70,7 @@ struct Architecture {
   bool tied_by_default = false;        ///< tie_word_embeddings where the config lacks it
   std::int64_t position_offset = 0;    ///< row of position 0 in the table of learned positions
   WindowPattern window = WindowPattern::None;
+  std::int64_t default_window = 0;     ///< `sliding_window` where the config lacks it; 0: none
 };
 
 /// Every architecture, in the order in which messages list them.
