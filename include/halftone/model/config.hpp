@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
+#include "halftone/backend/activation.hpp"
 #include "halftone/core/dtype.hpp"
 #include "halftone/model/architecture.hpp"
 
