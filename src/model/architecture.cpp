@@ -103,7 +103,7 @@ const Architecture& row_of(std::string_view Architecture::*member, const std::st
 }
 
 /// config[key] as text; empty where it is missing or null.
-std::string text_at(const nlohmann::json& config, const char* key) {
+std::string text_at(const Json& config, const char* key) {
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return {};
   require(found->is_string(), Status::InvalidData, "config.json: '", key, "' is a ", found->type_name(), ", wanted a string");
@@ -114,7 +114,7 @@ std::string text_at(const nlohmann::json& config, const char* key) {
 
 std::span<const Architecture> architectures() { return table; }
 
-const Architecture& find_architecture(const nlohmann::json& config) {
+const Architecture& find_architecture(const Json& config) {
   require(config.is_object(), Status::InvalidData, "config.json: the whole is a ", config.type_name(), ", wanted an object");
   std::string class_name;
   if (const auto list = config.find("architectures"); list != config.end() && !list->is_null()) {

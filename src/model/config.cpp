@@ -3,8 +3,8 @@
 #include <cmath>
 #include <utility>  // pair
 
-#include "config_reader.hpp"
-#include "rope_config.hpp"
+#include "model/config_reader.hpp"
+#include "model/rope_config.hpp"
 
 namespace halftone {
 namespace {
@@ -50,10 +50,10 @@ void read_heads(const ConfigReader& reader, ModelConfig& c) {
 
 /// Whether block `block` has a window, by its word in `layer_types` or else by the architecture's pattern.
 bool has_window(const ConfigReader& reader, const ModelConfig& c, Index block) {
-  if (const nlohmann::json* types = reader.find("layer_types")) {
+  if (const Json* types = reader.find("layer_types")) {
     reader.check(types->is_array() && types->size() == static_cast<std::size_t>(c.blocks), "layer_types",
                  concat("a list of ", c.blocks, " words"));
-    const nlohmann::json& word = (*types)[static_cast<std::size_t>(block)];
+    const Json& word = (*types)[static_cast<std::size_t>(block)];
     require(word == "full_attention" || word == "sliding_attention", Status::Unsupported, "config.json: 'layer_types[",
             block, "]' is ", detail::excerpt(word), ", wanted full_attention or sliding_attention");
     return word == "sliding_attention";
@@ -100,7 +100,7 @@ bool bias(const ConfigReader& reader, const BiasRule& rule) {
 
 }  // namespace
 
-ModelConfig read_model_config(const nlohmann::json& config) {
+ModelConfig read_model_config(const Json& config) {
   ModelConfig c;
   c.architecture = &find_architecture(config);
   const Architecture& a = *c.architecture;

@@ -8,12 +8,13 @@
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/view.hpp"
+#include "halftone/format/json.hpp"
 
 namespace halftone::detail {
 
 /// What a config says under a key, as short text for messages.
-inline std::string excerpt(const nlohmann::json& value) {
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+inline std::string excerpt(const Json& value) {
+  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
 }
@@ -22,17 +23,17 @@ inline std::string excerpt(const nlohmann::json& value) {
 class ConfigReader {
  public:
   /// `path`: put in front of keys in messages, "rope_parameters.".
-  explicit ConfigReader(const nlohmann::json& object, std::string path = "") : object_(object), path_(std::move(path)) {}
+  explicit ConfigReader(const Json& object, std::string path = "") : object_(object), path_(std::move(path)) {}
 
   /// Null if the key is missing.
-  const nlohmann::json* find(std::string_view key) const {
+  const Json* find(std::string_view key) const {
     const auto found = object_.find(std::string(key));
     return found == object_.end() || found->is_null() ? nullptr : &*found;
   }
   bool has(std::string_view key) const { return find(key) != nullptr; }
 
   Index integer(std::string_view key, Index minimum, Index maximum, std::optional<Index> otherwise = {}) const {
-    const nlohmann::json* value = find(key);
+    const Json* value = find(key);
     if (value == nullptr && otherwise) return *otherwise;
     const bool fits = value != nullptr && value->is_number_integer() &&
                       !(value->is_number_unsigned() && value->get<std::uint64_t>() > std::uint64_t{INT64_MAX});
@@ -41,7 +42,7 @@ class ConfigReader {
     return number;
   }
   double real(std::string_view key, double minimum, double maximum, std::optional<double> otherwise = {}) const {
-    const nlohmann::json* value = find(key);
+    const Json* value = find(key);
     if (value == nullptr && otherwise) return *otherwise;
     const double number = value != nullptr && value->is_number() ? value->get<double>() : -1;
     check(value != nullptr && value->is_number() && number >= minimum && number <= maximum, key,
@@ -49,21 +50,21 @@ class ConfigReader {
     return number;
   }
   bool flag(std::string_view key, bool otherwise) const {
-    const nlohmann::json* value = find(key);
+    const Json* value = find(key);
     if (value == nullptr) return otherwise;
     check(value->is_boolean(), key, "true or false");
     return value->get<bool>();
   }
   /// Empty where the key is missing.
   std::string text(std::string_view key) const {
-    const nlohmann::json* value = find(key);
+    const Json* value = find(key);
     if (value == nullptr) return {};
     check(value->is_string(), key, "a string");
     return value->get<std::string>();
   }
   /// The object under `key`, or nothing.
   std::optional<ConfigReader> object(std::string_view key) const {
-    const nlohmann::json* value = find(key);
+    const Json* value = find(key);
     if (value == nullptr) return {};
     check(value->is_object(), key, "an object");
     return ConfigReader(*value, path_ + std::string(key) + ".");
@@ -72,12 +73,12 @@ class ConfigReader {
   /// Throws unless `condition` holds: "config.json: 'KEY' is GOT, wanted WANTED".
   void check(bool condition, std::string_view key, std::string_view wanted, Status status = Status::InvalidData) const {
     if (condition) return;
-    const nlohmann::json* value = find(key);
+    const Json* value = find(key);
     fail(status, "config.json: '", path_, key, "' is ", value == nullptr ? "missing" : excerpt(*value), ", wanted ", wanted);
   }
 
  private:
-  const nlohmann::json& object_;
+  const Json& object_;
   std::string path_;
 };
 

@@ -1,4 +1,4 @@
-#include "rope_config.hpp"
+#include "model/rope_config.hpp"
 
 #include <cmath>
 #include <numbers>

@@ -1,8 +1,8 @@
 // The rotary part of a config.json.
 #pragma once
 
-#include "config_reader.hpp"
 #include "halftone/model/config.hpp"
+#include "model/config_reader.hpp"
 
 namespace halftone::detail {
 

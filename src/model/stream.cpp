@@ -13,8 +13,8 @@ bool contains(const std::vector<int>& list, int value) { return std::find(list.b
 template <class S, class Backend>
 Stream<S, Backend>::Stream(const Context<Backend>& context, Matrix hidden, Index length, Index windows_at_once)
     : context_(&context), hidden_(std::move(hidden)), tokens_(hidden_.rows()), length_(length) {
-  require(length > 0 && tokens_ % length == 0, Status::ShapeMismatch, "stream: got ", tokens_,
-          " tokens, wanted whole windows of ", length);
+  require(length > 0 && tokens_ > 0 && tokens_ % length == 0, Status::ShapeMismatch, "stream: got ", tokens_,
+          " tokens, wanted one or more whole windows of ", length);
   windows_at_once_ = windows_at_once > 0 ? windows_at_once : chunk_windows(length);
 }
 

@@ -3,9 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string_view>
+
+#include "halftone/format/json.hpp"
 
 namespace halftone {
 
@@ -77,6 +78,6 @@ std::span<const Architecture> architectures();
 /// The row that `model_type` (or, without it, `architectures[0]`) of a config.json names. Throws Status::InvalidData
 /// where both are missing, are no strings or contradict each other; Status::Unsupported, with the list, for an unknown
 /// one.
-const Architecture& find_architecture(const nlohmann::json& config);
+const Architecture& find_architecture(const Json& config);
 
 }  // namespace halftone
