@@ -31,8 +31,8 @@ void require_parts(const char* who, Index cols, Index parts) {
 }
 
 void require_windows(const char* who, Index rows, Index length) {
-  require(length > 0 && rows % length == 0, Status::ShapeMismatch, who, ": got ", rows, " tokens, wanted whole windows of ",
-          length);
+  require(length > 0 && rows % length == 0, Status::ShapeMismatch, who, ": got ", rows,
+          " tokens, wanted whole windows of ", length);
 }
 
 }  // namespace
@@ -84,7 +84,8 @@ void apply_rotary(const Context<Cpu>& context, MatrixView<const S> x, const Rota
   require_windows("apply_rotary", x.rows, length);
   const Index head_dim = x.cols / heads, pairs = table.cosine.cols();
   require(2 * pairs <= head_dim && table.cosine.rows() >= length, Status::ShapeMismatch, "apply_rotary: the table has ",
-          table.cosine.rows(), " positions and ", pairs, " pairs, wanted ", length, " or more and at most ", head_dim / 2);
+          table.cosine.rows(), " positions and ", pairs, " pairs, wanted ", length, " or more and at most ",
+          head_dim / 2);
   const auto kernel = context.kernels().template nn<S>().rotate;
   for_rows(context, x.rows, x.cols, [&](Index row) {
     const Index position = row % length;
@@ -105,18 +106,29 @@ void attention(const Context<Cpu>& context, MatrixView<const S> q, MatrixView<co
   require_parts("attention", q.cols, shape.heads);
   require_windows("attention", q.rows, shape.length);
   const Index head_dim = q.cols / shape.heads;
-  require(shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0 && k.cols == shape.kv_heads * head_dim && k.rows == q.rows,
-          Status::ShapeMismatch, "attention: keys are ", k.rows, " x ", k.cols, ", wanted ", q.rows, " x ", shape.kv_heads,
-          " heads of ", head_dim, ", a divisor of ", shape.heads, " heads");
+  require(shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0 && k.cols == shape.kv_heads * head_dim &&
+              k.rows == q.rows,
+          Status::ShapeMismatch, "attention: keys are ", k.rows, " x ", k.cols, ", wanted ", q.rows, " x ",
+          shape.kv_heads, " heads of ", head_dim, ", a divisor of ", shape.heads, " heads");
   const auto kernel = context.kernels().template nn<S>().attend;
   parallel_for(context.threads(), q.rows / shape.length * shape.heads, [&](Index unit) {
     const Index first = unit / shape.heads * shape.length, h = unit % shape.heads;
     const Index kv = h / (shape.heads / shape.kv_heads);
     auto scratch = context.template allocate<S>(1, detail::attention_scratch<S>(shape.length, head_dim));
-    kernel({.q = q.row(first) + h * head_dim, .k = k.row(first) + kv * head_dim, .v = v.row(first) + kv * head_dim,
-            .y = y.row(first) + h * head_dim, .q_stride = q.stride, .k_stride = k.stride, .v_stride = v.stride,
-            .y_stride = y.stride, .length = shape.length, .head_dim = head_dim, .scale = static_cast<S>(shape.scale),
-            .soft_cap = static_cast<S>(shape.soft_cap), .causal = shape.causal, .window = shape.window,
+    kernel({.q = q.row(first) + h * head_dim,
+            .k = k.row(first) + kv * head_dim,
+            .v = v.row(first) + kv * head_dim,
+            .y = y.row(first) + h * head_dim,
+            .q_stride = q.stride,
+            .k_stride = k.stride,
+            .v_stride = v.stride,
+            .y_stride = y.stride,
+            .length = shape.length,
+            .head_dim = head_dim,
+            .scale = static_cast<S>(shape.scale),
+            .soft_cap = static_cast<S>(shape.soft_cap),
+            .causal = shape.causal,
+            .window = shape.window,
             .scratch = scratch.data()});
   });
 }
@@ -127,7 +139,8 @@ void gate(const Context<Cpu>& context, Activation activation, MatrixView<const S
   require_same("gate", gate, up);
   require_same("gate", gate, y);
   const auto kernel = context.kernels().template nn<S>().activate;
-  for_rows(context, y.rows, y.cols, [&](Index row) { kernel(activation, gate.row(row), up.row(row), y.cols, y.row(row)); });
+  for_rows(context, y.rows, y.cols,
+           [&](Index row) { kernel(activation, gate.row(row), up.row(row), y.cols, y.row(row)); });
 }
 
 template <class S>
@@ -167,7 +180,8 @@ template <class S>
 void summarize_logits(const Context<Cpu>& context, MatrixView<const S> x, LogitSummary* out) {
   require(x.cols > 0, Status::ShapeMismatch, "summarize_logits: got no columns, wanted 1 or more");
   const auto kernel = context.kernels().template nn<S>().log_sum_exp;
-  for_rows(context, x.rows, x.cols, [&](Index row) { out[row].log_sum = kernel(x.row(row), x.cols, &out[row].largest); });
+  for_rows(context, x.rows, x.cols,
+           [&](Index row) { out[row].log_sum = kernel(x.row(row), x.cols, &out[row].largest); });
 }
 
 template <class S>
@@ -180,22 +194,22 @@ void divergence(const Context<Cpu>& context, MatrixView<const S> reference, cons
   });
 }
 
-#define HALFTONE_INSTANTIATE(S)                                                                                          \
-  template void rms_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, Index, double, MatrixView<S>);           \
-  template void layer_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, const S*, Index, double,               \
-                              MatrixView<S>);                                                                            \
-  template RotaryTable<S> rotary_table<S>(std::span<const double>, Index);                                               \
-  template void apply_rotary<S>(const Context<Cpu>&, MatrixView<const S>, const RotaryTable<S>&, Index, Index,           \
-                                MatrixView<S>);                                                                          \
-  template void attention<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>, MatrixView<const S>,         \
-                             const AttentionShape&, MatrixView<S>);                                                      \
-  template void gate<S>(const Context<Cpu>&, Activation, MatrixView<const S>, MatrixView<const S>, MatrixView<S>);       \
-  template void activate<S>(const Context<Cpu>&, Activation, MatrixView<const S>, MatrixView<S>);                        \
-  template void add<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>, MatrixView<S>);                    \
-  template void add_bias<S>(const Context<Cpu>&, const S*, MatrixView<S>);                                               \
-  template void soft_cap<S>(const Context<Cpu>&, double, MatrixView<S>);                                                 \
-  template void summarize_logits<S>(const Context<Cpu>&, MatrixView<const S>, LogitSummary*);                            \
-  template void divergence<S>(const Context<Cpu>&, MatrixView<const S>, const LogitSummary*, MatrixView<const S>,        \
+#define HALFTONE_INSTANTIATE(S)                                                                                    \
+  template void rms_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, Index, double, MatrixView<S>);     \
+  template void layer_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, const S*, Index, double,         \
+                              MatrixView<S>);                                                                      \
+  template RotaryTable<S> rotary_table<S>(std::span<const double>, Index);                                         \
+  template void apply_rotary<S>(const Context<Cpu>&, MatrixView<const S>, const RotaryTable<S>&, Index, Index,     \
+                                MatrixView<S>);                                                                    \
+  template void attention<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>, MatrixView<const S>,   \
+                             const AttentionShape&, MatrixView<S>);                                                \
+  template void gate<S>(const Context<Cpu>&, Activation, MatrixView<const S>, MatrixView<const S>, MatrixView<S>); \
+  template void activate<S>(const Context<Cpu>&, Activation, MatrixView<const S>, MatrixView<S>);                  \
+  template void add<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>, MatrixView<S>);              \
+  template void add_bias<S>(const Context<Cpu>&, const S*, MatrixView<S>);                                         \
+  template void soft_cap<S>(const Context<Cpu>&, double, MatrixView<S>);                                           \
+  template void summarize_logits<S>(const Context<Cpu>&, MatrixView<const S>, LogitSummary*);                      \
+  template void divergence<S>(const Context<Cpu>&, MatrixView<const S>, const LogitSummary*, MatrixView<const S>,  \
                               const LogitSummary*, double*);
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)

@@ -97,8 +97,10 @@ std::string names(std::string_view Architecture::*member) {
 
 /// The row whose `member` is `name`.
 const Architecture& row_of(std::string_view Architecture::*member, const std::string& name, const char* key) {
-  const auto row = std::find_if(std::begin(table), std::end(table), [&](const Architecture& a) { return a.*member == name; });
-  require(row != std::end(table), Status::Unsupported, "config.json: '", key, "' is '", name, "', wanted one of ", names(member));
+  const auto row =
+      std::find_if(std::begin(table), std::end(table), [&](const Architecture& a) { return a.*member == name; });
+  require(row != std::end(table), Status::Unsupported, "config.json: '", key, "' is '", name, "', wanted one of ",
+          names(member));
   return *row;
 }
 
@@ -106,7 +108,8 @@ const Architecture& row_of(std::string_view Architecture::*member, const std::st
 std::string text_at(const Json& config, const char* key) {
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return {};
-  require(found->is_string(), Status::InvalidData, "config.json: '", key, "' is a ", found->type_name(), ", wanted a string");
+  require(found->is_string(), Status::InvalidData, "config.json: '", key, "' is a ", found->type_name(),
+          ", wanted a string");
   return found->get<std::string>();
 }
 
@@ -115,7 +118,8 @@ std::string text_at(const Json& config, const char* key) {
 std::span<const Architecture> architectures() { return table; }
 
 const Architecture& find_architecture(const Json& config) {
-  require(config.is_object(), Status::InvalidData, "config.json: the whole is a ", config.type_name(), ", wanted an object");
+  require(config.is_object(), Status::InvalidData, "config.json: the whole is a ", config.type_name(),
+          ", wanted an object");
   std::string class_name;
   if (const auto list = config.find("architectures"); list != config.end() && !list->is_null()) {
     require(list->is_array() && (list->empty() || list->front().is_string()), Status::InvalidData,
@@ -124,7 +128,8 @@ const Architecture& find_architecture(const Json& config) {
   }
   const std::string type = text_at(config, "model_type");
   require(!type.empty() || !class_name.empty(), Status::InvalidData,
-          "config.json: 'model_type' and 'architectures' are missing, wanted one of ", names(&Architecture::model_type));
+          "config.json: 'model_type' and 'architectures' are missing, wanted one of ",
+          names(&Architecture::model_type));
   if (type.empty()) return row_of(&Architecture::class_name, class_name, "architectures");
   const Architecture& row = row_of(&Architecture::model_type, type, "model_type");
   require(class_name.empty() || class_name == row.class_name, Status::Unsupported, "config.json: 'architectures' is '",

@@ -15,9 +15,15 @@ Overloaded(Cases...) -> Overloaded<Cases...>;
 }  // namespace
 
 std::vector<Operand> operands_read(const Op& op) {
-  return std::visit(Overloaded{[](const AttentionOp& o) { return std::vector<Operand>{o.q, o.k, o.v}; },
-                               [](const GateOp& o) { return std::vector<Operand>{o.gate, o.up}; },
-                               [](const AddOp& o) { return std::vector<Operand>{o.a, o.b}; },
+  return std::visit(Overloaded{[](const AttentionOp& o) {
+                                 return std::vector<Operand>{o.q, o.k, o.v};
+                               },
+                               [](const GateOp& o) {
+                                 return std::vector<Operand>{o.gate, o.up};
+                               },
+                               [](const AddOp& o) {
+                                 return std::vector<Operand>{o.a, o.b};
+                               },
                                [](const auto& o) { return std::vector<Operand>{o.in}; }},
                     op);
 }
@@ -30,11 +36,13 @@ std::vector<int> live_slots(const BlockProgram& program, Index at) {
   std::vector<int> live;
   const auto ops = program.ops.begin();
   for (int slot = 0; slot < static_cast<int>(program.slots()); ++slot) {
-    const bool written = slot == program.input || std::any_of(ops, ops + at, [&](const Op& op) { return operand_written(op).slot == slot; });
-    const bool read = slot == program.output || std::any_of(ops + at, program.ops.end(), [&](const Op& op) {
-                        const auto operands = operands_read(op);
-                        return std::any_of(operands.begin(), operands.end(), [&](const Operand& o) { return o.slot == slot; });
-                      });
+    const bool written = slot == program.input ||
+                         std::any_of(ops, ops + at, [&](const Op& op) { return operand_written(op).slot == slot; });
+    const bool read =
+        slot == program.output || std::any_of(ops + at, program.ops.end(), [&](const Op& op) {
+          const auto operands = operands_read(op);
+          return std::any_of(operands.begin(), operands.end(), [&](const Operand& o) { return o.slot == slot; });
+        });
     if (written && read) live.push_back(slot);
   }
   return live;

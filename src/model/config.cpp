@@ -16,9 +16,8 @@ constexpr Index most_blocks = 1 << 16;
 
 Activation read_activation(const ConfigReader& reader, std::string_view key) {
   constexpr std::pair<std::string_view, Activation> known[] = {
-      {"silu", Activation::Silu},         {"swish", Activation::Silu},
-      {"relu", Activation::Relu},         {"gelu", Activation::Gelu},
-      {"gelu_new", Activation::GeluTanh}, {"gelu_pytorch_tanh", Activation::GeluTanh}};
+      {"silu", Activation::Silu}, {"swish", Activation::Silu},        {"relu", Activation::Relu},
+      {"gelu", Activation::Gelu}, {"gelu_new", Activation::GeluTanh}, {"gelu_pytorch_tanh", Activation::GeluTanh}};
   const std::string name = reader.text(key);
   std::string list;
   for (const auto& [word, activation] : known) {
@@ -72,11 +71,11 @@ void read_windows(const ConfigReader& reader, ModelConfig& c, bool window_is_nul
   const Architecture& a = *c.architecture;
   if (a.window == WindowPattern::None) return;
   const bool used = a.window != WindowPattern::UpperBlocks || reader.flag("use_sliding_window", false);
-  const Index window =
-      used ? reader.integer("sliding_window", 1, INT64_MAX, window_is_null ? 0 : a.default_window) : 0;
+  const Index window = used ? reader.integer("sliding_window", 1, INT64_MAX, window_is_null ? 0 : a.default_window) : 0;
   for (Index block = 0; block < c.blocks; ++block) {
     if (!has_window(reader, c, block)) continue;
-    reader.check(window > 0 || !reader.has("layer_types"), "sliding_window", "a number, since 'layer_types' asks for a window");
+    reader.check(window > 0 || !reader.has("layer_types"), "sliding_window",
+                 "a number, since 'layer_types' asks for a window");
     c.windows[static_cast<std::size_t>(block)] = window;
   }
 }
@@ -85,7 +84,8 @@ DType read_dtype(const ConfigReader& reader) {
   constexpr std::pair<std::string_view, DType> known[] = {
       {"float32", DType::F32}, {"float16", DType::F16}, {"bfloat16", DType::BF16}, {"float64", DType::F64}};
   const std::string today = reader.text("dtype"), older = reader.text("torch_dtype");
-  reader.check(today.empty() || older.empty() || today == older, "torch_dtype", concat("'", today, "' as 'dtype' says"));
+  reader.check(today.empty() || older.empty() || today == older, "torch_dtype",
+               concat("'", today, "' as 'dtype' says"));
   const std::string name = today.empty() ? older : today;
   if (name.empty()) return DType::F32;
   for (const auto& [word, type] : known)
@@ -110,7 +110,8 @@ ModelConfig read_model_config(const Json& config) {
   c.inner = reader.integer(a.inner_key, 1, largest_size);
   c.blocks = reader.integer("num_hidden_layers", 1, most_blocks);
   c.vocabulary = reader.integer("vocab_size", 1, largest_size);
-  c.embedding_width = a.embedding_width_key.empty() ? c.hidden : reader.integer(a.embedding_width_key, 1, largest_size, c.hidden);
+  c.embedding_width =
+      a.embedding_width_key.empty() ? c.hidden : reader.integer(a.embedding_width_key, 1, largest_size, c.hidden);
   c.positions = a.positions.empty() ? reader.integer("max_position_embeddings", 1, INT64_MAX, 0)
                                     : reader.integer("max_position_embeddings", 1, largest_size);
   c.activation = read_activation(reader, a.activation_key);
@@ -129,8 +130,10 @@ ModelConfig read_model_config(const Json& config) {
   c.final_norm = c.norm_first && !reader.flag("_remove_final_layer_norm", false);
   c.dtype = read_dtype(reader);
 
-  reader.check(!reader.flag("use_bidirectional_attention", false), "use_bidirectional_attention", "false", Status::Unsupported);
-  reader.check(reader.flag("layer_norm_elementwise_affine", true), "layer_norm_elementwise_affine", "true", Status::Unsupported);
+  reader.check(!reader.flag("use_bidirectional_attention", false), "use_bidirectional_attention", "false",
+               Status::Unsupported);
+  reader.check(reader.flag("layer_norm_elementwise_affine", true), "layer_norm_elementwise_affine", "true",
+               Status::Unsupported);
   return c;
 }
 

@@ -19,7 +19,8 @@ inline std::string excerpt(const Json& value) {
   return text;
 }
 
-/// Reads keys of one JSON object. A null counts as missing. Every failure is Status::InvalidData and names key, got, wanted.
+/// Reads keys of one JSON object. A null counts as missing. Every failure is Status::InvalidData and names key, got,
+/// wanted.
 class ConfigReader {
  public:
   /// `path`: put in front of keys in messages, "rope_parameters.".
@@ -74,7 +75,8 @@ class ConfigReader {
   void check(bool condition, std::string_view key, std::string_view wanted, Status status = Status::InvalidData) const {
     if (condition) return;
     const Json* value = find(key);
-    fail(status, "config.json: '", path_, key, "' is ", value == nullptr ? "missing" : excerpt(*value), ", wanted ", wanted);
+    fail(status, "config.json: '", path_, key, "' is ", value == nullptr ? "missing" : excerpt(*value), ", wanted ",
+         wanted);
   }
 
  private:

@@ -19,8 +19,8 @@ class Progress {
   Progress(const EvaluationProgress& report, Index steps) : report_(report), steps_(steps) {}
   void step() {
     const double done = static_cast<double>(++step_) / static_cast<double>(steps_);
-    require(!report_ || report_(done), Status::Cancelled, "evaluation: stopped on request after ", step_, " of ", steps_,
-            " steps");
+    require(!report_ || report_(done), Status::Cancelled, "evaluation: stopped on request after ", step_, " of ",
+            steps_, " steps");
   }
 
  private:
@@ -121,7 +121,8 @@ Evaluation evaluate(const Context<Cpu>& context, const Model& model, MatrixView<
 
   Evaluation result{.tokens = tokens, .nll = mean(nll), .perplexity = std::exp(mean(nll)), .divergence = {}};
   if (reference)
-    result.divergence = Divergence{.kl = mean(kl), .kl_p99 = percentile(kl, 0.99),
+    result.divergence = Divergence{.kl = mean(kl),
+                                   .kl_p99 = percentile(kl, 0.99),
                                    .top1 = static_cast<double>(agreements) / static_cast<double>(tokens)};
   return result;
 }

@@ -37,13 +37,16 @@ struct OpRunner {
     apply_rotary<S>(context, in(op.in), rotary, op.heads, length, view(op.out));
   }
   void operator()(const AttentionOp& op) const {
-    const AttentionShape shape{.length = length, .heads = op.heads, .kv_heads = op.kv_heads, .scale = op.scale,
-                               .soft_cap = op.soft_cap, .causal = op.causal, .window = op.window};
+    const AttentionShape shape{.length = length,
+                               .heads = op.heads,
+                               .kv_heads = op.kv_heads,
+                               .scale = op.scale,
+                               .soft_cap = op.soft_cap,
+                               .causal = op.causal,
+                               .window = op.window};
     attention<S>(context, in(op.q), in(op.k), in(op.v), shape, view(op.out));
   }
-  void operator()(const GateOp& op) const {
-    gate<S>(context, op.activation, in(op.gate), in(op.up), view(op.out));
-  }
+  void operator()(const GateOp& op) const { gate<S>(context, op.activation, in(op.gate), in(op.up), view(op.out)); }
   void operator()(const ActivationOp& op) const { activate<S>(context, op.activation, in(op.in), view(op.out)); }
   void operator()(const AddOp& op) const { add<S>(context, in(op.a), in(op.b), view(op.out)); }
 };
@@ -59,14 +62,14 @@ void require_weights(const BlockProgram& program, const BlockWeights<S, Backend>
   for (std::size_t i = 0; i < program.linears.size(); ++i) {
     const LinearInfo& want = program.linears[i];
     const auto &W = weights.linears[i], &b = weights.biases[i];
-    require(W.rows() == want.rows && W.cols() == want.cols, Status::ShapeMismatch, "block: ", want.module, " is ", W.rows(),
-            " x ", W.cols(), ", wanted ", want.rows, " x ", want.cols);
+    require(W.rows() == want.rows && W.cols() == want.cols, Status::ShapeMismatch, "block: ", want.module, " is ",
+            W.rows(), " x ", W.cols(), ", wanted ", want.rows, " x ", want.cols);
     require(b.size() == (want.bias ? want.rows : 0), Status::ShapeMismatch, "block: the bias of ", want.module, " has ",
             b.size(), " elements, wanted ", want.bias ? want.rows : 0);
   }
   for (std::size_t i = 0; i < program.parameters.size(); ++i)
-    require(weights.parameters[i].size() == program.parameters[i].width, Status::ShapeMismatch, "block: ",
-            program.parameters[i].name, " has ", weights.parameters[i].size(), " elements, wanted ",
+    require(weights.parameters[i].size() == program.parameters[i].width, Status::ShapeMismatch,
+            "block: ", program.parameters[i].name, " has ", weights.parameters[i].size(), " elements, wanted ",
             program.parameters[i].width);
 }
 
@@ -79,9 +82,9 @@ Index chunk_rows(const BlockProgram& program, std::span<const MatrixView<S>> slo
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (slots[i].data == nullptr) continue;
     if (rows < 0) rows = slots[i].rows;
-    require(slots[i].rows == rows && slots[i].cols == program.slot_widths[i] && rows % length == 0, Status::ShapeMismatch,
-            "block: slot ", i, " is ", slots[i].rows, " x ", slots[i].cols, ", wanted ", rows, " x ",
-            program.slot_widths[i], " and whole windows of ", length);
+    require(slots[i].rows == rows && slots[i].cols == program.slot_widths[i] && rows % length == 0,
+            Status::ShapeMismatch, "block: slot ", i, " is ", slots[i].rows, " x ", slots[i].cols, ", wanted ", rows,
+            " x ", program.slot_widths[i], " and whole windows of ", length);
   }
   return std::max<Index>(rows, 0);
 }

@@ -13,8 +13,8 @@ constexpr std::string_view model_prefix = "model.";
 /// A vector of `width` numbers, one row.
 Matrix<float> vector_of(const TensorSource& tensors, const std::string& name, Index width) {
   Matrix<float> row = tensors.matrix(name);
-  require(row.rows() == 1 && row.cols() == width, Status::InvalidData, tensors.origin(name), ": tensor '", name, "' is ",
-          row.rows(), " x ", row.cols(), ", wanted ", width, " numbers");
+  require(row.rows() == 1 && row.cols() == width, Status::InvalidData, tensors.origin(name), ": tensor '", name,
+          "' is ", row.rows(), " x ", row.cols(), ", wanted ", width, " numbers");
   tensors.release(name);
   return row;
 }
@@ -22,8 +22,8 @@ Matrix<float> vector_of(const TensorSource& tensors, const std::string& name, In
 /// A linear layer's weight [rows, cols], decoded if need be.
 Matrix<float> linear_weight(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols) {
   Matrix<float> W = checkpoint.weight(module);
-  require(W.rows() == rows && W.cols() == cols, Status::InvalidData, checkpoint.directory().string(), ": weight of '", module,
-          "' is ", W.rows(), " x ", W.cols(), ", wanted ", rows, " x ", cols);
+  require(W.rows() == rows && W.cols() == cols, Status::InvalidData, checkpoint.directory().string(), ": weight of '",
+          module, "' is ", W.rows(), " x ", W.cols(), ", wanted ", rows, " x ", cols);
   checkpoint.tensors().release(module + ".weight");
   return W;
 }
@@ -36,8 +36,8 @@ Matrix<float> linear_bias(const TensorSource& tensors, const LinearInfo& linear)
   if (tensors.find(name) == nullptr) return {};
   const Matrix<float> stored = tensors.matrix(name);
   for (Index j = 0; j < stored.size(); ++j)
-    require(stored.data()[j] == 0, Status::InvalidData, tensors.origin(name), ": tensor '", name, "' is ", stored.data()[j],
-            " at ", j, ", wanted zeros or no tensor, since the config says that there is no bias");
+    require(stored.data()[j] == 0, Status::InvalidData, tensors.origin(name), ": tensor '", name, "' is ",
+            stored.data()[j], " at ", j, ", wanted zeros or no tensor, since the config says that there is no bias");
   return {};
 }
 
@@ -55,7 +55,8 @@ Model::Model(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {
     prefix_model_ = checkpoint.tensors().find(embedding.substr(model_prefix.size())) == nullptr;
   for (Index block = 0; block < config_.blocks; ++block) {
     programs_.push_back(build_block_program(config_, block, prefix_model_));
-    detail::require_block_tensors(checkpoint, programs_.back());  // before the next: a hostile number of blocks ends here
+    detail::require_block_tensors(checkpoint,
+                                  programs_.back());  // before the next: a hostile number of blocks ends here
   }
   detail::require_known_tensors(checkpoint, a, name(a.blocks) + ".", programs_);
   require_outer_tensors();
@@ -92,8 +93,8 @@ Matrix<float> Model::embed(const Context<Cpu>& context, MatrixView<const std::in
   const Architecture& a = *config_.architecture;
   const TensorSource& tensors = checkpoint_->tensors();
   const std::string table = name(a.embedding) + ".weight";
-  require(a.positions.empty() || ids.cols <= config_.positions, Status::InvalidArgument, "embed: windows have ", ids.cols,
-          " tokens, wanted at most ", config_.positions, ", the model's learned positions");
+  require(a.positions.empty() || ids.cols <= config_.positions, Status::InvalidArgument, "embed: windows have ",
+          ids.cols, " tokens, wanted at most ", config_.positions, ", the model's learned positions");
   detail::require_ids(ids, config_.vocabulary);
   Matrix<float> embedded(ids.rows * ids.cols, config_.embedding_width);
   const float scale = a.scaled_embedding ? std::sqrt(static_cast<float>(config_.hidden)) : 1.0f;
@@ -120,7 +121,7 @@ Matrix<float> Model::embed(const Context<Cpu>& context, MatrixView<const std::in
   return hidden;
 }
 
-BlockWeights<float> Model::load_block(const Context<Cpu>& context, Index block) const {
+BlockWeights<float> Model::load_block(const Context<Cpu>& /*on the CPU nothing moves*/, Index block) const {
   const BlockProgram& program = this->program(block);
   const TensorSource& tensors = checkpoint_->tensors();
   BlockWeights<float> weights;
@@ -162,7 +163,8 @@ Matrix<float> Model::final_hidden(const Context<Cpu>& context, const HeadWeights
     rms_norm<float>(context, hidden, weights.norm.data(), 1, config_.norm_epsilon, normed);
   if (weights.project.empty()) return normed;
   Matrix<float> projected(hidden.rows, config_.embedding_width);
-  gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, normed.view(), weights.project.view(), 0.0f, projected.view());
+  gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, normed.view(), weights.project.view(), 0.0f,
+              projected.view());
   return projected;
 }
 

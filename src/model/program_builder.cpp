@@ -1,5 +1,5 @@
-// From a row of the table of architectures to the operations of a block. Every block is two sublayers, attention and MLP,
-// each with its norms and its residual sum; the flags of the row say which variant.
+// From a row of the table of architectures to the operations of a block. Every block is two sublayers, attention and
+// MLP, each with its norms and its residual sum; the flags of the row say which variant.
 #include "halftone/model/block_program.hpp"
 
 namespace halftone {
@@ -17,7 +17,8 @@ class ProgramBuilder {
 
   BlockProgram build() {
     const Operand input = slot(c_.hidden);
-    const Operand middle = sublayer(input, a_.attention_norm, a_.after_attention_norm, [&](Operand x) { return attention(x); });
+    const Operand middle =
+        sublayer(input, a_.attention_norm, a_.after_attention_norm, [&](Operand x) { return attention(x); });
     const Operand output = sublayer(middle, a_.mlp_norm, a_.after_mlp_norm, [&](Operand x) { return mlp(x); });
     program_.input = input.slot;
     program_.output = output.slot;
@@ -31,7 +32,9 @@ class ProgramBuilder {
     program_.slot_widths.push_back(width);
     return {static_cast<int>(program_.slots()) - 1, 0, width};
   }
-  static Operand columns(const Operand& whole, Index first, Index width) { return {whole.slot, whole.column + first, width}; }
+  static Operand columns(const Operand& whole, Index first, Index width) {
+    return {whole.slot, whole.column + first, width};
+  }
 
   int parameter(std::string_view module, const char* suffix, Index width, double offset) {
     program_.parameters.push_back({concat(where_, module, suffix), width, offset});
@@ -79,10 +82,16 @@ class ProgramBuilder {
     }
     const Operand turned = rotated(head_normed(columns(all, 0, q + kv)));
     const Operand mixed = slot(q), out = slot(c_.hidden);
-    program_.ops.push_back(AttentionOp{.heads = c_.heads, .kv_heads = c_.kv_heads, .scale = c_.attention_scale,
-                                       .soft_cap = c_.attention_soft_cap, .causal = true, .window = window_,
-                                       .q = columns(turned, 0, q), .k = columns(turned, q, kv),
-                                       .v = columns(all, q + kv, kv), .out = mixed});
+    program_.ops.push_back(AttentionOp{.heads = c_.heads,
+                                       .kv_heads = c_.kv_heads,
+                                       .scale = c_.attention_scale,
+                                       .soft_cap = c_.attention_soft_cap,
+                                       .causal = true,
+                                       .window = window_,
+                                       .q = columns(turned, 0, q),
+                                       .k = columns(turned, q, kv),
+                                       .v = columns(all, q + kv, kv),
+                                       .out = mixed});
     linear(a_.o, mixed, out, c_.o_bias);
     return out;
   }
@@ -112,7 +121,8 @@ class ProgramBuilder {
       linear(a_.up, x, up, c_.mlp_bias);
       program_.ops.push_back(ActivationOp{c_.activation, up, inner});
     } else {
-      const Operand both = slot(2 * c_.inner), gate = columns(both, 0, c_.inner), up = columns(both, c_.inner, c_.inner);
+      const Operand both = slot(2 * c_.inner), gate = columns(both, 0, c_.inner),
+                    up = columns(both, c_.inner, c_.inner);
       if (!a_.gate_up.empty()) {
         linear(a_.gate_up, x, both, c_.mlp_bias);
       } else {

@@ -6,7 +6,9 @@
 namespace halftone {
 namespace {
 
-bool contains(const std::vector<int>& list, int value) { return std::find(list.begin(), list.end(), value) != list.end(); }
+bool contains(const std::vector<int>& list, int value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
 
 }  // namespace
 
@@ -36,7 +38,8 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
   const std::vector<int> live = live_slots(*program_, target);
   for (int slot : live) {
     auto& matrix = slots_[static_cast<std::size_t>(slot)];
-    if (matrix.empty()) matrix = context_->template allocate<S>(tokens_, program_->slot_widths[static_cast<std::size_t>(slot)]);
+    if (matrix.empty())
+      matrix = context_->template allocate<S>(tokens_, program_->slot_widths[static_cast<std::size_t>(slot)]);
   }
   BlockRunner<S, Backend> runner(*context_, *program_, length_);
   std::vector<MatrixView<S>> views(slots_.size());

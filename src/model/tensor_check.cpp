@@ -17,10 +17,10 @@ std::string shape_text(const std::vector<Index>& shape) {
 
 void require_tensor(const Checkpoint& checkpoint, const std::string& name, const std::vector<Index>& shape) {
   const TensorInfo* info = checkpoint.tensors().find(name);
-  require(info != nullptr, Status::NotFound, checkpoint.directory().string(), ": no tensor '", name, "', wanted one of shape ",
-          shape_text(shape));
-  require(info->shape == shape, Status::InvalidData, checkpoint.tensors().origin(name), ": tensor '", name, "' has shape ",
-          shape_text(info->shape), ", wanted ", shape_text(shape), " as config.json says");
+  require(info != nullptr, Status::NotFound, checkpoint.directory().string(), ": no tensor '", name,
+          "', wanted one of shape ", shape_text(shape));
+  require(info->shape == shape, Status::InvalidData, checkpoint.tensors().origin(name), ": tensor '", name,
+          "' has shape ", shape_text(info->shape), ", wanted ", shape_text(shape), " as config.json says");
 }
 
 void require_linear(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols) {
@@ -34,7 +34,8 @@ void require_block_tensors(const Checkpoint& checkpoint, const BlockProgram& pro
     require_linear(checkpoint, linear.module, linear.rows, linear.cols);
     if (linear.bias) require_tensor(checkpoint, linear.module + ".bias", {linear.rows});
   }
-  for (const ParameterInfo& parameter : program.parameters) require_tensor(checkpoint, parameter.name, {parameter.width});
+  for (const ParameterInfo& parameter : program.parameters)
+    require_tensor(checkpoint, parameter.name, {parameter.width});
 }
 
 void require_known_tensors(const Checkpoint& checkpoint, const Architecture& architecture, const std::string& blocks,
@@ -57,8 +58,8 @@ void require_known_tensors(const Checkpoint& checkpoint, const Architecture& arc
 void require_ids(MatrixView<const std::int32_t> ids, Index vocabulary) {
   for (Index i = 0; i < ids.rows; ++i)
     for (Index j = 0; j < ids.cols; ++j)
-      require(ids(i, j) >= 0 && ids(i, j) < vocabulary, Status::InvalidData, "token ids: window ", i, ", token ", j, " is ",
-              ids(i, j), ", wanted 0 .. ", vocabulary - 1, "; are they of another tokenizer?");
+      require(ids(i, j) >= 0 && ids(i, j) < vocabulary, Status::InvalidData, "token ids: window ", i, ", token ", j,
+              " is ", ids(i, j), ", wanted 0 .. ", vocabulary - 1, "; are they of another tokenizer?");
 }
 
 }  // namespace halftone::detail

@@ -15,8 +15,8 @@ void require_tensor(const Checkpoint& checkpoint, const std::string& name, const
 void require_linear(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols);
 /// Everything that a block reads.
 void require_block_tensors(const Checkpoint& checkpoint, const BlockProgram& program);
-/// Throws Status::Unsupported for a tensor behind `blocks` ("model.layers.") that belongs to no module of any block: the
-/// architecture would compute something else without it.
+/// Throws Status::Unsupported for a tensor behind `blocks` ("model.layers.") that belongs to no module of any block:
+/// the architecture would compute something else without it.
 void require_known_tensors(const Checkpoint& checkpoint, const Architecture& architecture, const std::string& blocks,
                            const std::vector<BlockProgram>& programs);
 /// Throws Status::InvalidData for an id that is not in 0 .. vocabulary − 1.

@@ -16,8 +16,8 @@ struct AttentionHead {
   Index length, head_dim;
   S scale, soft_cap;  ///< soft_cap 0: none
   bool causal;
-  Index window;       ///< 0: no limit
-  S* scratch;         ///< attention_scratch<S>(length, head_dim) numbers, 64-byte aligned
+  Index window;  ///< 0: no limit
+  S* scratch;    ///< attention_scratch<S>(length, head_dim) numbers, 64-byte aligned
 };
 
 /// Queries that are worked on at once.

@@ -42,7 +42,7 @@ struct Architecture {
   // Inside a block, behind `<blocks>.<i>.`.
   std::string_view attention_norm = "input_layernorm";
   std::string_view q = "self_attn.q_proj", k = "self_attn.k_proj", v = "self_attn.v_proj";
-  std::string_view qkv = {};             ///< q, k and v as rows of one matrix, in this order; replaces the three
+  std::string_view qkv = {};                  ///< q, k and v as rows of one matrix, in this order; replaces the three
   std::string_view q_norm = {}, k_norm = {};  ///< RMSNorm of each head, before the rotation
   std::string_view o = "self_attn.o_proj";
   std::string_view after_attention_norm = {};  ///< of the attention's output, before it is added
@@ -57,7 +57,7 @@ struct Architecture {
   std::string_view inner_key = "intermediate_size";
   std::string_view activation_key = "hidden_act";
   std::string_view epsilon_key = "rms_norm_eps";  ///< empty: 1e-5
-  std::string_view norm_first_key = {};       ///< false there: norms behind the sum of each sublayer; empty: always in front
+  std::string_view norm_first_key = {};  ///< false there: norms behind the sum of each sublayer; empty: always in front
   std::string_view embedding_width_key = {};  ///< width of the embedding, where it may differ from the blocks'
   std::string_view query_scale_key = {};      ///< scores are divided by the root of this instead of by √head_dim
   std::string_view score_cap_key = {}, logit_cap_key = {};  ///< soft caps c·tanh(x/c); null there: none
@@ -70,7 +70,7 @@ struct Architecture {
   bool tied_by_default = false;        ///< tie_word_embeddings where the config lacks it
   std::int64_t position_offset = 0;    ///< row of position 0 in the table of learned positions
   WindowPattern window = WindowPattern::None;
-  std::int64_t default_window = 0;     ///< `sliding_window` where the config lacks it; 0: none
+  std::int64_t default_window = 0;  ///< `sliding_window` where the config lacks it; 0: none
 };
 
 /// Every architecture, in the order in which messages list them.

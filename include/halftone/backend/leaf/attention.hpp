@@ -115,8 +115,8 @@ void attend(const AttentionHead<S>& head) {
     const Index rows = query + attention_tile < head.length ? attention_tile : head.length - query;
     const Index first = visible_keys(head, query).first / L::count * L::count;
     const Index last = visible_keys(head, query + rows - 1).last, span = padded<S>(last - first);
-    small_product(rows, span, head.head_dim, head.q + query * head.q_stride, head.q_stride, keys + first, stride, scores,
-                  stride);
+    small_product(rows, span, head.head_dim, head.q + query * head.q_stride, head.q_stride, keys + first, stride,
+                  scores, stride);
     S sums[attention_tile];
     for (Index r = 0; r < rows; ++r)
       sums[r] = exponentials(head, first, span, visible_keys(head, query + r), scores + r * stride);

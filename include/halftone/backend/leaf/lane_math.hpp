@@ -106,9 +106,8 @@ struct Lanes {
 /// 1 / k!
 template <class S>
 inline constexpr S inverse_factorial[] = {
-    S(1),           S(1),           S(1) / 2,        S(1) / 6,         S(1) / 24,        S(1) / 120,        S(1) / 720,
-    S(1) / 5040,    S(1) / 40320,   S(1) / 362880,   S(1) / 3628800,   S(1) / 39916800,  S(1) / 479001600,
-    S(1) / 6227020800};
+    S(1),        S(1),         S(1) / 2,      S(1) / 6,       S(1) / 24,       S(1) / 120,       S(1) / 720,
+    S(1) / 5040, S(1) / 40320, S(1) / 362880, S(1) / 3628800, S(1) / 39916800, S(1) / 479001600, S(1) / 6227020800};
 
 /// exp(x): 2^n · Σ r^k / k! with x = n·ln 2 + r, |r| <= ln 2 / 2. Relative error below 2 roundings. 0 where the result
 /// would be no normal number; the largest finite power instead of infinity; NaN stays.

@@ -99,7 +99,8 @@ HALFTONE_INLINE Lanes<S> capped(const Lanes<S>& x, S cap) {
 
 template <class S>
 void soft_cap(S cap, S* x, Index count) {
-  for (Index i = 0; i < count; i += Lanes<S>::count) capped(Lanes<S>::load(x + i, count - i), cap).store(x + i, count - i);
+  for (Index i = 0; i < count; i += Lanes<S>::count)
+    capped(Lanes<S>::load(x + i, count - i), cap).store(x + i, count - i);
 }
 
 /// Sum of the lanes of `sums`, in order.
