@@ -3,6 +3,7 @@
 
 #include <pcre2.h>
 
+#include "format/message.hpp"
 #include "halftone/core/error.hpp"
 #include "text/utf8.hpp"
 
@@ -36,7 +37,8 @@ Regex::Regex(std::string_view who, std::string_view pattern) : who_(who) {
   PCRE2_SIZE at = 0;
   pcre2_code* code = pcre2_compile(units(own), own.size(), PCRE2_UTF | PCRE2_UCP, &error, &at, context.get());
   if (code == nullptr)
-    fail(Status::InvalidData, who, ": the split pattern '", pattern, "' does not compile: ", message_of(error));
+    fail(Status::InvalidData, who, ": the split pattern ", in_quotes(pattern),
+         " does not compile: ", message_of(error));
   code_ = std::shared_ptr<void>(code, [](void* p) { pcre2_code_free(static_cast<pcre2_code*>(p)); });
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it is not available, the interpreter matches the same
 }

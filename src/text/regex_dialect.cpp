@@ -1,4 +1,5 @@
 // From Oniguruma's syntax (Ruby's, in which tokenizer.json is written) to PCRE2's.
+#include "format/message.hpp"
 #include "halftone/core/error.hpp"
 #include "text/regex.hpp"
 
@@ -31,8 +32,8 @@ class Translation {
 
  private:
   [[noreturn]] void refuse(std::string_view what) const {
-    fail(Status::Unsupported, who_, ": the split pattern has '", what, "' at byte ", at_,
-         ", which is not read here: ", in_);
+    fail(Status::Unsupported, who_, ": the split pattern has ", in_quotes(what), " at byte ", at_,
+         ", which is not read here: ", shortened(in_));
   }
   char peek(std::size_t ahead) const { return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0'; }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "format/message.hpp"
 #include "halftone/core/error.hpp"
 #include "text/utf8.hpp"
 
@@ -113,11 +114,11 @@ void check_normalizer(std::string_view who, std::string_view bytes) {
   std::string name = "unnamed";
   bool maps = false;
   for (Field field; message.next(field);) {
-    if (field.number == 1) name = std::string(field.body.substr(0, 40));
+    if (field.number == 1) name = std::string(field.body);
     if (field.number == 2) maps = maps || !field.body.empty();
   }
-  require(!maps, Status::Unsupported, who, ": the SentencePiece normaliser '", name,
-          "' maps characters, wanted 'identity'");
+  require(!maps, Status::Unsupported, who, ": the SentencePiece normaliser ", in_quotes(name),
+          " maps characters, wanted 'identity'");
 }
 
 /// The library collects all user-defined pieces that begin at one place in an array of fixed size.

@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "format/message.hpp"
 #include "halftone/core/error.hpp"
 #include "text/byte_alphabet.hpp"
 #include "text/byte_level_tokenizer.hpp"
@@ -48,15 +49,15 @@ class Node {
     for (const auto& item : json_.items()) {
       bool known = false;
       for (const std::string_view name : names) known = known || item.key() == name;
-      require(known, Status::Unsupported, who_, " has the field '", item.key(), "', which is not read here");
+      require(known, Status::Unsupported, who_, " has the field ", in_quotes(item.key()), ", which is not read here");
     }
   }
   /// A field that would change the ids must be absent, null, false, 0 or "".
   void off(const char* name) const {
     if (!has(name)) return;
     const json& value = at(name);
-    require(value == false || value == 0 || value == "", Status::Unsupported, who_, ".", name, " is ", value.dump(),
-            ", which is not done here");
+    require(value == false || value == 0 || value == "", Status::Unsupported, who_, ".", name, " is ",
+            shortened(value.dump()), ", which is not done here");
   }
 
  private:
@@ -65,19 +66,19 @@ class Node {
 };
 
 [[noreturn]] void refuse(const Node& node, std::string_view kind, const std::string& type) {
-  fail(Status::Unsupported, node.who(), ": the ", kind, " '", type, "' is not done here");
+  fail(Status::Unsupported, node.who(), ": the ", kind, " ", in_quotes(type), " is not done here");
 }
 
-std::int32_t token_id(const std::string& who, const json& value) {
-  require(value.is_number_integer(), Status::InvalidData, who, " is ", value.dump(), ", wanted a token id");
-  const bool fits = value.is_number_unsigned() &&
-                    value.get<std::uint64_t>() < std::uint64_t{std::numeric_limits<std::int32_t>::max()};
-  require(fits, Status::InvalidData, who, " is ", value.dump(), ", wanted 0 .. 2^31-2");
+std::int32_t token_id(std::string_view who, std::string_view name, const json& value) {
+  const bool fits = value.is_number_integer() && value >= 0 && value < std::numeric_limits<std::int32_t>::max();
+  if (!fits)
+    fail(Status::InvalidData, who, "[", in_quotes(name), "] is ", shortened(value.dump()),
+         ", wanted an id, 0 .. 2^31-2");
   return value.get<std::int32_t>();
 }
 
 /// "a b" or ["a", "b"].
-std::pair<std::string, std::string> merge_words(const std::string& who, const json& merge) {
+std::pair<std::string, std::string> merge_words(std::string_view who, std::size_t index, const json& merge) {
   if (merge.is_string()) {
     const auto& both = merge.get_ref<const std::string&>();
     const std::size_t space = both.find(' ');
@@ -86,7 +87,8 @@ std::pair<std::string, std::string> merge_words(const std::string& who, const js
   } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
     return {merge[0].get<std::string>(), merge[1].get<std::string>()};
   }
-  fail(Status::InvalidData, who, " is ", merge.dump(), ", wanted \"a b\" or [\"a\", \"b\"]");
+  fail(Status::InvalidData, who, ".merges[", index, "] is ", shortened(merge.dump()),
+       ", wanted \"a b\" or [\"a\", \"b\"]");
 }
 
 void read_model(const Node& model, ByteLevelParts& parts) {
@@ -100,7 +102,7 @@ void read_model(const Node& model, ByteLevelParts& parts) {
   const Node vocabulary = model.child("vocab");
   StringMap<std::int32_t> by_text;
   for (const auto& [token, value] : model.at("vocab").items()) {
-    const std::int32_t id = token_id(vocabulary.who() + "['" + token + "']", value);
+    const std::int32_t id = token_id(vocabulary.who(), token, value);
     by_text.emplace(token, id);
     const auto bytes = bytes_of_token(token);
     if (bytes && !bytes->empty()) parts.tokens.emplace(*bytes, id);
@@ -111,11 +113,11 @@ void read_model(const Node& model, ByteLevelParts& parts) {
   require(merges.size() <= std::size_t{std::numeric_limits<std::int32_t>::max()}, Status::InvalidData, model.who(),
           ".merges has ", merges.size(), " entries");
   for (std::size_t i = 0; i < merges.size(); ++i) {
-    const std::string who = model.who() + ".merges[" + std::to_string(i) + "]";
-    const auto [left, right] = merge_words(who, merges[i]);
+    const auto [left, right] = merge_words(model.who(), i, merges[i]);
     const auto id = [&](const std::string& token) {
       const auto found = by_text.find(token);
-      require(found != by_text.end(), Status::InvalidData, who, ": '", token, "' is not in the vocabulary");
+      if (found == by_text.end())
+        fail(Status::InvalidData, model.who(), ".merges[", i, "]: ", in_quotes(token), " is not in the vocabulary");
       return found->second;
     };
     parts.merges.push_back({id(left), id(right), id(left + right)});
@@ -127,7 +129,7 @@ void read_added_tokens(const Node& file, ByteLevelParts& parts) {
   for (const json& entry : file.list("added_tokens")) {
     const Node node(file.who() + ".added_tokens[" + std::to_string(parts.added.size()) + "]", entry);
     node.only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
-    AddedToken token{.content = node.text("content"), .id = token_id(node.who() + ".id", node.at("id"))};
+    AddedToken token{.content = node.text("content"), .id = token_id(node.who(), "id", node.at("id"))};
     token.single_word = node.flag("single_word", false);
     token.lstrip = node.flag("lstrip", false);
     token.rstrip = node.flag("rstrip", false);
@@ -205,7 +207,7 @@ void read_template(const Node& node, ByteLevelParts& parts) {
     const Node token = node.child("special_tokens").child(name.c_str());
     for (const json& id : token.list("ids")) {
       require(!parts.bos, Status::Unsupported, node.who(), " puts more than one token in front of a text");
-      parts.bos = token_id(token.who() + ".ids", id);
+      parts.bos = token_id(token.who(), "ids", id);
       require(parts.bytes.count(*parts.bos) == 1, Status::InvalidData, token.who(), ".ids: there is no token ",
               *parts.bos);
     }

@@ -4,6 +4,8 @@
 
 #include "halftone/format/json.hpp"
 #include "halftone/text/tokenizer.hpp"
+#include "text/byte_level_tokenizer.hpp"
+#include "text/nfc.hpp"
 
 using namespace halftone;
 
@@ -34,6 +36,24 @@ TEST_CASE("ids equal those of the reference tokenizer", "[fixtures]") {
       auto with_bos = ids;
       if (tokenizer->bos()) with_bos.insert(with_bos.begin(), *tokenizer->bos());
       CHECK(with_bos == entry["ids_with_special"].get<std::vector<std::int32_t>>());
+    }
+  }
+}
+
+TEST_CASE("ids equal those of the reference tokenizer for other components", "[fixtures]") {
+  const auto variants = read_json<nlohmann::json>(fixture("variants.json"));
+  REQUIRE(variants.size() == 8);
+  for (std::size_t i = 0; i < variants.size(); ++i) {
+    auto document = read_json<nlohmann::json>(fixture(variants[i]["base"].get<std::string>()) / "tokenizer.json");
+    document.update(variants[i]["changes"]);
+    if (!text::has_nfc() && !document["normalizer"].is_null()) {
+      CHECK_THROWS_WITH(text::read_tokenizer_json("f", document), Catch::Matchers::Contains("NFC"));
+      continue;
+    }
+    const text::ByteLevelTokenizer tokenizer(text::read_tokenizer_json("f", document));
+    for (const auto& entry : variants[i]["strings"]) {
+      INFO("variant " << i << ": " << entry["text"]);
+      CHECK(tokenizer.encode(entry["text"].get<std::string>()) == entry["ids"].get<std::vector<std::int32_t>>());
     }
   }
 }

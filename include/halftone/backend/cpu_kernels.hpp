@@ -13,7 +13,6 @@
 //   - single-threaded; work is cut outside, by shapes alone.
 #pragma once
 
-#include "halftone/backend/nn_kernels.hpp"
 #include "halftone/core/view.hpp"
 
 namespace halftone {
@@ -77,8 +76,6 @@ struct CpuKernels {
   LinearKernels<double> linear_f64;
   QuantizeKernels<float> quantize_f32;
   QuantizeKernels<double> quantize_f64;
-  NnKernels<float> nn_f32;
-  NnKernels<double> nn_f64;
 
   template <class S>
   constexpr const LinearKernels<S>& linear() const {
@@ -93,13 +90,6 @@ struct CpuKernels {
       return quantize_f32;
     else
       return quantize_f64;
-  }
-  template <class S>
-  constexpr const NnKernels<S>& nn() const {
-    if constexpr (sizeof(S) == sizeof(float))
-      return nn_f32;
-    else
-      return nn_f64;
   }
 };
 

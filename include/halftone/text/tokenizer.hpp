@@ -1,4 +1,5 @@
-// Text to token ids: SentencePiece `tokenizer.model`, byte-level BPE `tokenizer.json`.
+// Text to token ids: SentencePiece `tokenizer.model`, byte-level BPE `tokenizer.json`. A tokenizer may be used from
+// several threads at once.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,11 @@ class Tokenizer {
   virtual std::optional<std::int32_t> bos() const = 0;
 };
 
-/// The tokenizer of a checkpoint directory (tokenizer.json before tokenizer.model). Throws Status::NotFound where it
-/// has none, Status::Unsupported for a kind that is not read (it says which), Status::InvalidData for a malformed one.
+/// The tokenizer of a checkpoint directory: tokenizer.json (byte-level BPE), tokenizer.model (SentencePiece), or
+/// vocab.json with merges.txt (GPT-2, OPT), looked for in this order; a tokenizer.json of another kind gives way to a
+/// tokenizer.model beside it. bos() is what the post-processor or the SentencePiece model says; `add_bos_token` in
+/// tokenizer_config.json overrules it. Throws Status::NotFound where there is none, Status::Unsupported for a kind that
+/// is not read (it says which), Status::InvalidData for a malformed one.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& directory);
 
 }  // namespace halftone
