@@ -13,6 +13,7 @@
 //   - single-threaded; work is cut outside, by shapes alone.
 #pragma once
 
+#include "halftone/backend/nn_kernels.hpp"
 #include "halftone/core/view.hpp"
 
 namespace halftone {
@@ -76,6 +77,8 @@ struct CpuKernels {
   LinearKernels<double> linear_f64;
   QuantizeKernels<float> quantize_f32;
   QuantizeKernels<double> quantize_f64;
+  NnKernels<float> nn_f32;
+  NnKernels<double> nn_f64;
 
   template <class S>
   constexpr const LinearKernels<S>& linear() const {
@@ -90,6 +93,13 @@ struct CpuKernels {
       return quantize_f32;
     else
       return quantize_f64;
+  }
+  template <class S>
+  constexpr const NnKernels<S>& nn() const {
+    if constexpr (sizeof(S) == sizeof(float))
+      return nn_f32;
+    else
+      return nn_f64;
   }
 };
 

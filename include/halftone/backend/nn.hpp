@@ -5,23 +5,11 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 
+#include "halftone/backend/activation.hpp"
 #include "halftone/backend/cpu.hpp"
-#include "halftone/core/options.hpp"
 
 namespace halftone {
-
-enum class Activation : std::int32_t {
-  Relu = 0,
-  Silu = 1,      ///< x·σ(x)
-  Gelu = 2,      ///< x·Φ(x), with erf
-  GeluTanh = 3,  ///< x/2·(1 + tanh(√(2/π)(x + 0.044715x³)))
-};
-template <>
-struct EnumWords<Activation> {
-  static constexpr std::string_view values[] = {"relu", "silu", "gelu", "gelu_tanh"};
-};
 
 /// y = weight · x / √(mean x² + epsilon) over each of `groups` equal runs of a row's columns.
 /// x, y [tokens, groups · width]; weight [width].

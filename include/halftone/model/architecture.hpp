@@ -2,11 +2,11 @@
 // To add one: a row in src/model/architecture.cpp and a parity fixture. See docs/adding_an_architecture.md.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
-#include "halftone/backend/nn.hpp"
+#include "halftone/format/json.hpp"
 
 namespace halftone {
 
@@ -20,21 +20,21 @@ enum class WindowPattern : std::uint8_t {
 
 /// Whether some linear layers have a bias: what the config says under `key`, else `otherwise`.
 struct BiasRule {
-  std::string_view key;
+  std::string_view key = {};
   bool otherwise = false;
 };
 
 /// How the blocks of a model are built and what their tensors are called. The defaults are Llama's. An empty name means
 /// that the architecture has no such module. Tensors are `<name>.weight` and, where there is one, `<name>.bias`.
 struct Architecture {
-  std::string_view model_type;  ///< config.json's `model_type`
-  std::string_view class_name;  ///< config.json's `architectures[0]`
+  std::string_view model_type = {};  ///< config.json's `model_type`
+  std::string_view class_name = {};  ///< config.json's `architectures[0]`
 
   // Outside the blocks. A leading `model.` may be missing from all names of a checkpoint (bare models, old uploads).
   std::string_view embedding = "model.embed_tokens";
-  std::string_view positions;    ///< learned positions; empty: rotary
-  std::string_view project_in;   ///< from the width of the embedding to that of the blocks, where they differ
-  std::string_view project_out;  ///< and back
+  std::string_view positions = {};    ///< learned positions; empty: rotary
+  std::string_view project_in = {};   ///< from the width of the embedding to that of the blocks, where they differ
+  std::string_view project_out = {};  ///< and back
   std::string_view blocks = "model.layers";
   std::string_view final_norm = "model.norm";
   std::string_view head = "lm_head";
@@ -42,23 +42,25 @@ struct Architecture {
   // Inside a block, behind `<blocks>.<i>.`.
   std::string_view attention_norm = "input_layernorm";
   std::string_view q = "self_attn.q_proj", k = "self_attn.k_proj", v = "self_attn.v_proj";
-  std::string_view qkv;             ///< q, k and v as rows of one matrix, in this order; replaces the three
-  std::string_view q_norm, k_norm;  ///< RMSNorm of each head, before the rotation
+  std::string_view qkv = {};                  ///< q, k and v as rows of one matrix, in this order; replaces the three
+  std::string_view q_norm = {}, k_norm = {};  ///< RMSNorm of each head, before the rotation
   std::string_view o = "self_attn.o_proj";
-  std::string_view after_attention_norm;  ///< of the attention's output, before it is added
+  std::string_view after_attention_norm = {};  ///< of the attention's output, before it is added
   std::string_view mlp_norm = "post_attention_layernorm";
   std::string_view gate = "mlp.gate_proj";  ///< empty together with `gate_up`: a plain MLP, down(act(up))
   std::string_view up = "mlp.up_proj";
-  std::string_view gate_up;  ///< gate and up as rows of one matrix, in this order; replaces the two
+  std::string_view gate_up = {};  ///< gate and up as rows of one matrix, in this order; replaces the two
   std::string_view down = "mlp.down_proj";
-  std::string_view after_mlp_norm;  ///< of the MLP's output, before it is added
+  std::string_view after_mlp_norm = {};  ///< of the MLP's output, before it is added
 
   // Keys of config.json that differ between families.
   std::string_view inner_key = "intermediate_size";
   std::string_view activation_key = "hidden_act";
   std::string_view epsilon_key = "rms_norm_eps";  ///< empty: 1e-5
-  std::string_view norm_first_key;       ///< false there: norms behind the sum of each sublayer; empty: always in front
-  std::string_view embedding_width_key;  ///< width of the embedding, where it may differ from the blocks'
+  std::string_view norm_first_key = {};  ///< false there: norms behind the sum of each sublayer; empty: always in front
+  std::string_view embedding_width_key = {};  ///< width of the embedding, where it may differ from the blocks'
+  std::string_view query_scale_key = {};      ///< scores are divided by the root of this instead of by √head_dim
+  std::string_view score_cap_key = {}, logit_cap_key = {};  ///< soft caps c·tanh(x/c); null there: none
   BiasRule qkv_bias = {"attention_bias"}, o_bias = {"attention_bias"}, mlp_bias = {"mlp_bias"};
 
   // Flags.
@@ -68,6 +70,7 @@ struct Architecture {
   bool tied_by_default = false;        ///< tie_word_embeddings where the config lacks it
   std::int64_t position_offset = 0;    ///< row of position 0 in the table of learned positions
   WindowPattern window = WindowPattern::None;
+  std::int64_t default_window = 0;  ///< `sliding_window` where the config lacks it; 0: none
 };
 
 /// Every architecture, in the order in which messages list them.
@@ -75,6 +78,6 @@ std::span<const Architecture> architectures();
 /// The row that `model_type` (or, without it, `architectures[0]`) of a config.json names. Throws Status::InvalidData
 /// where both are missing, are no strings or contradict each other; Status::Unsupported, with the list, for an unknown
 /// one.
-const Architecture& find_architecture(const nlohmann::json& config);
+const Architecture& find_architecture(const Json& config);
 
 }  // namespace halftone

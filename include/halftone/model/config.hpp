@@ -2,9 +2,9 @@
 // (`rope_theta`, `rope_scaling`, `torch_dtype`).
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
+#include "halftone/backend/activation.hpp"
 #include "halftone/core/dtype.hpp"
 #include "halftone/model/architecture.hpp"
 
@@ -52,7 +52,7 @@ struct ModelConfig {
 
 /// Throws Status::InvalidData, naming key, got and wanted, for what is missing, of the wrong type, out of bounds or
 /// contradictory; Status::Unsupported for architectures, activations and rotary rules that are not known.
-ModelConfig read_model_config(const nlohmann::json& config);
+ModelConfig read_model_config(const Json& config);
 
 /// Inverse frequencies of the rotary pairs, radians per position: head_dim · rotated_share / 2 of them, in double.
 std::vector<double> rotary_frequencies(const ModelConfig& config);

@@ -51,6 +51,10 @@ class Model {
   const std::vector<std::string>& kept_linears() const { return kept_linears_; }
 
  private:
+  /// A name of the table as this checkpoint spells it.
+  std::string name(std::string_view name) const;
+  void require_outer_tensors() const;
+
   const Checkpoint* checkpoint_;
   ModelConfig config_;
   std::vector<BlockProgram> programs_;

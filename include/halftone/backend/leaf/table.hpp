@@ -2,12 +2,26 @@
 #pragma once
 
 #include "halftone/backend/cpu_kernels.hpp"
+#include "halftone/backend/leaf/attention.hpp"
 #include "halftone/backend/leaf/diffuse.hpp"
 #include "halftone/backend/leaf/fit_grid.hpp"
+#include "halftone/backend/leaf/nn.hpp"
 #include "halftone/backend/leaf/products.hpp"
 #include "halftone/backend/leaf/triangles.hpp"
 
 namespace halftone::detail::HALFTONE_LEAF {
+
+template <class S>
+inline constexpr NnKernels<S> nn_table{
+    .rms_norm = rms_norm<S>,
+    .layer_norm = layer_norm<S>,
+    .rotate = rotate<S>,
+    .attend = attend<S>,
+    .activate = activate<S>,
+    .soft_cap = soft_cap<S>,
+    .log_sum_exp = log_sum_exp<S>,
+    .divergence = divergence<S>,
+};
 
 inline constexpr CpuKernels table{
     .isa = HALFTONE_LEAF_ISA,
@@ -16,6 +30,8 @@ inline constexpr CpuKernels table{
     .linear_f64 = {.gemm = gemm<double>, .factor = factor<double>, .solve_rows = solve_rows<double>},
     .quantize_f32 = {.diffuse = diffuse<float>, .fit_grid = fit_grid<float>},
     .quantize_f64 = {.diffuse = diffuse<double>, .fit_grid = fit_grid<double>},
+    .nn_f32 = nn_table<float>,
+    .nn_f64 = nn_table<double>,
 };
 
 }  // namespace halftone::detail::HALFTONE_LEAF

@@ -1,0 +1,218 @@
+// How the work of nn.hpp is cut: by rows, and for attention by windows and heads. The arithmetic is in leaf/.
+#include "halftone/backend/nn.hpp"
+
+#include <algorithm>  // max
+#include <cmath>
+
+namespace halftone {
+namespace {
+
+/// Numbers that one unit of parallel work should touch: below that, handing it out costs more than doing it.
+constexpr Index grain = 1 << 14;
+
+/// Calls body(row) for every row of a matrix of `cols` columns.
+template <class Body>
+void for_rows(const Context<Cpu>& context, Index rows, Index cols, Body body) {
+  const Index piece = std::max<Index>(1, grain / std::max<Index>(1, cols));
+  parallel_pieces(rows > piece ? context.threads() : 1, rows, piece, [&](Index first, Index last) {
+    for (Index row = first; row < last; ++row) body(row);
+  });
+}
+
+template <class A, class B>
+void require_same(const char* who, const MatrixView<A>& a, const MatrixView<B>& b) {
+  require(a.rows == b.rows && a.cols == b.cols, Status::ShapeMismatch, who, ": got ", a.rows, " x ", a.cols, " and ",
+          b.rows, " x ", b.cols, ", wanted equal shapes");
+}
+
+void require_parts(const char* who, Index cols, Index parts) {
+  require(parts > 0 && cols % parts == 0, Status::ShapeMismatch, who, ": got ", cols, " columns, wanted ", parts,
+          " equal parts of them");
+}
+
+void require_windows(const char* who, Index rows, Index length) {
+  require(length > 0 && rows % length == 0, Status::ShapeMismatch, who, ": got ", rows,
+          " tokens, wanted whole windows of ", length);
+}
+
+}  // namespace
+
+template <class S>
+void rms_norm(const Context<Cpu>& context, MatrixView<const S> x, const S* weight, Index groups, double epsilon,
+              MatrixView<S> y) {
+  require_same("rms_norm", x, y);
+  require_parts("rms_norm", x.cols, groups);
+  const auto kernel = context.kernels().template nn<S>().rms_norm;
+  const Index width = x.cols / groups;
+  for_rows(context, x.rows, x.cols, [&](Index row) {
+    for (Index g = 0; g < groups; ++g)
+      kernel(x.row(row) + g * width, weight, width, static_cast<S>(epsilon), y.row(row) + g * width);
+  });
+}
+
+template <class S>
+void layer_norm(const Context<Cpu>& context, MatrixView<const S> x, const S* weight, const S* bias, Index groups,
+                double epsilon, MatrixView<S> y) {
+  require_same("layer_norm", x, y);
+  require_parts("layer_norm", x.cols, groups);
+  const auto kernel = context.kernels().template nn<S>().layer_norm;
+  const Index width = x.cols / groups;
+  for_rows(context, x.rows, x.cols, [&](Index row) {
+    for (Index g = 0; g < groups; ++g)
+      kernel(x.row(row) + g * width, weight, bias, width, static_cast<S>(epsilon), y.row(row) + g * width);
+  });
+}
+
+template <class S>
+RotaryTable<S> rotary_table(std::span<const double> frequencies, Index positions) {
+  const auto pairs = static_cast<Index>(frequencies.size());
+  RotaryTable<S> table{Matrix<S>(positions, pairs), Matrix<S>(positions, pairs)};
+  for (Index position = 0; position < positions; ++position)
+    for (Index i = 0; i < pairs; ++i) {
+      const double angle = static_cast<double>(position) * frequencies[static_cast<std::size_t>(i)];
+      table.cosine(position, i) = static_cast<S>(std::cos(angle));
+      table.sine(position, i) = static_cast<S>(std::sin(angle));
+    }
+  return table;
+}
+
+template <class S>
+void apply_rotary(const Context<Cpu>& context, MatrixView<const S> x, const RotaryTable<S>& table, Index heads,
+                  Index length, MatrixView<S> y) {
+  require_same("apply_rotary", x, y);
+  require_parts("apply_rotary", x.cols, heads);
+  require_windows("apply_rotary", x.rows, length);
+  const Index head_dim = x.cols / heads, pairs = table.cosine.cols();
+  require(2 * pairs <= head_dim && table.cosine.rows() >= length, Status::ShapeMismatch, "apply_rotary: the table has ",
+          table.cosine.rows(), " positions and ", pairs, " pairs, wanted ", length, " or more and at most ",
+          head_dim / 2);
+  const auto kernel = context.kernels().template nn<S>().rotate;
+  for_rows(context, x.rows, x.cols, [&](Index row) {
+    const Index position = row % length;
+    for (Index h = 0; h < heads; ++h) {
+      const S* source = x.row(row) + h * head_dim;
+      S* target = y.row(row) + h * head_dim;
+      kernel(source, table.cosine.row(position), table.sine.row(position), pairs, target);
+      if (target != source) std::copy(source + 2 * pairs, source + head_dim, target + 2 * pairs);
+    }
+  });
+}
+
+template <class S>
+void attention(const Context<Cpu>& context, MatrixView<const S> q, MatrixView<const S> k, MatrixView<const S> v,
+               const AttentionShape& shape, MatrixView<S> y) {
+  require_same("attention", q, y);
+  require_same("attention", k, v);
+  require_parts("attention", q.cols, shape.heads);
+  require_windows("attention", q.rows, shape.length);
+  const Index head_dim = q.cols / shape.heads;
+  require(shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0 && k.cols == shape.kv_heads * head_dim &&
+              k.rows == q.rows,
+          Status::ShapeMismatch, "attention: keys are ", k.rows, " x ", k.cols, ", wanted ", q.rows, " x ",
+          shape.kv_heads, " heads of ", head_dim, ", a divisor of ", shape.heads, " heads");
+  const auto kernel = context.kernels().template nn<S>().attend;
+  parallel_for(context.threads(), q.rows / shape.length * shape.heads, [&](Index unit) {
+    const Index first = unit / shape.heads * shape.length, h = unit % shape.heads;
+    const Index kv = h / (shape.heads / shape.kv_heads);
+    auto scratch = context.template allocate<S>(1, detail::attention_scratch<S>(shape.length, head_dim));
+    kernel({.q = q.row(first) + h * head_dim,
+            .k = k.row(first) + kv * head_dim,
+            .v = v.row(first) + kv * head_dim,
+            .y = y.row(first) + h * head_dim,
+            .q_stride = q.stride,
+            .k_stride = k.stride,
+            .v_stride = v.stride,
+            .y_stride = y.stride,
+            .length = shape.length,
+            .head_dim = head_dim,
+            .scale = static_cast<S>(shape.scale),
+            .soft_cap = static_cast<S>(shape.soft_cap),
+            .causal = shape.causal,
+            .window = shape.window,
+            .scratch = scratch.data()});
+  });
+}
+
+template <class S>
+void gate(const Context<Cpu>& context, Activation activation, MatrixView<const S> gate, MatrixView<const S> up,
+          MatrixView<S> y) {
+  require_same("gate", gate, up);
+  require_same("gate", gate, y);
+  const auto kernel = context.kernels().template nn<S>().activate;
+  for_rows(context, y.rows, y.cols,
+           [&](Index row) { kernel(activation, gate.row(row), up.row(row), y.cols, y.row(row)); });
+}
+
+template <class S>
+void activate(const Context<Cpu>& context, Activation activation, MatrixView<const S> x, MatrixView<S> y) {
+  require_same("activate", x, y);
+  const auto kernel = context.kernels().template nn<S>().activate;
+  for_rows(context, y.rows, y.cols, [&](Index row) { kernel(activation, x.row(row), nullptr, y.cols, y.row(row)); });
+}
+
+template <class S>
+void add(const Context<Cpu>& context, MatrixView<const S> a, MatrixView<const S> b, MatrixView<S> y) {
+  require_same("add", a, b);
+  require_same("add", a, y);
+  for_rows(context, y.rows, y.cols, [&](Index row) {
+    const S *left = a.row(row), *right = b.row(row);
+    S* sum = y.row(row);
+    for (Index j = 0; j < y.cols; ++j) sum[j] = left[j] + right[j];
+  });
+}
+
+template <class S>
+void add_bias(const Context<Cpu>& context, const S* bias, MatrixView<S> y) {
+  for_rows(context, y.rows, y.cols, [&](Index row) {
+    S* sum = y.row(row);
+    for (Index j = 0; j < y.cols; ++j) sum[j] += bias[j];
+  });
+}
+
+template <class S>
+void soft_cap(const Context<Cpu>& context, double cap, MatrixView<S> x) {
+  require(cap > 0, Status::InvalidArgument, "soft_cap: cap is ", cap, ", wanted more than 0");
+  const auto kernel = context.kernels().template nn<S>().soft_cap;
+  for_rows(context, x.rows, x.cols, [&](Index row) { kernel(static_cast<S>(cap), x.row(row), x.cols); });
+}
+
+template <class S>
+void summarize_logits(const Context<Cpu>& context, MatrixView<const S> x, LogitSummary* out) {
+  require(x.cols > 0, Status::ShapeMismatch, "summarize_logits: got no columns, wanted 1 or more");
+  const auto kernel = context.kernels().template nn<S>().log_sum_exp;
+  for_rows(context, x.rows, x.cols,
+           [&](Index row) { out[row].log_sum = kernel(x.row(row), x.cols, &out[row].largest); });
+}
+
+template <class S>
+void divergence(const Context<Cpu>& context, MatrixView<const S> reference, const LogitSummary* reference_summary,
+                MatrixView<const S> x, const LogitSummary* summary, double* out) {
+  require_same("divergence", reference, x);
+  const auto kernel = context.kernels().template nn<S>().divergence;
+  for_rows(context, x.rows, x.cols, [&](Index row) {
+    out[row] = kernel(reference.row(row), reference_summary[row].log_sum, x.row(row), summary[row].log_sum, x.cols);
+  });
+}
+
+#define HALFTONE_INSTANTIATE(S)                                                                                    \
+  template void rms_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, Index, double, MatrixView<S>);     \
+  template void layer_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, const S*, Index, double,         \
+                              MatrixView<S>);                                                                      \
+  template RotaryTable<S> rotary_table<S>(std::span<const double>, Index);                                         \
+  template void apply_rotary<S>(const Context<Cpu>&, MatrixView<const S>, const RotaryTable<S>&, Index, Index,     \
+                                MatrixView<S>);                                                                    \
+  template void attention<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>, MatrixView<const S>,   \
+                             const AttentionShape&, MatrixView<S>);                                                \
+  template void gate<S>(const Context<Cpu>&, Activation, MatrixView<const S>, MatrixView<const S>, MatrixView<S>); \
+  template void activate<S>(const Context<Cpu>&, Activation, MatrixView<const S>, MatrixView<S>);                  \
+  template void add<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>, MatrixView<S>);              \
+  template void add_bias<S>(const Context<Cpu>&, const S*, MatrixView<S>);                                         \
+  template void soft_cap<S>(const Context<Cpu>&, double, MatrixView<S>);                                           \
+  template void summarize_logits<S>(const Context<Cpu>&, MatrixView<const S>, LogitSummary*);                      \
+  template void divergence<S>(const Context<Cpu>&, MatrixView<const S>, const LogitSummary*, MatrixView<const S>,  \
+                              const LogitSummary*, double*);
+HALFTONE_INSTANTIATE(float)
+HALFTONE_INSTANTIATE(double)
+#undef HALFTONE_INSTANTIATE
+
+}  // namespace halftone

@@ -1,0 +1,65 @@
+#include "halftone/model/block_program.hpp"
+
+#include <algorithm>  // any_of
+
+namespace halftone {
+namespace {
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+}  // namespace
+
+std::vector<Operand> operands_read(const Op& op) {
+  return std::visit(Overloaded{[](const AttentionOp& o) {
+                                 return std::vector<Operand>{o.q, o.k, o.v};
+                               },
+                               [](const GateOp& o) {
+                                 return std::vector<Operand>{o.gate, o.up};
+                               },
+                               [](const AddOp& o) {
+                                 return std::vector<Operand>{o.a, o.b};
+                               },
+                               [](const auto& o) { return std::vector<Operand>{o.in}; }},
+                    op);
+}
+
+Operand operand_written(const Op& op) {
+  return std::visit([](const auto& o) { return o.out; }, op);
+}
+
+std::vector<int> live_slots(const BlockProgram& program, Index at) {
+  std::vector<int> live;
+  const auto ops = program.ops.begin();
+  for (int slot = 0; slot < static_cast<int>(program.slots()); ++slot) {
+    const bool written = slot == program.input ||
+                         std::any_of(ops, ops + at, [&](const Op& op) { return operand_written(op).slot == slot; });
+    const bool read =
+        slot == program.output || std::any_of(ops + at, program.ops.end(), [&](const Op& op) {
+          const auto operands = operands_read(op);
+          return std::any_of(operands.begin(), operands.end(), [&](const Operand& o) { return o.slot == slot; });
+        });
+    if (written && read) live.push_back(slot);
+  }
+  return live;
+}
+
+std::vector<Stage> find_stages(const std::vector<Op>& ops) {
+  std::vector<Stage> stages;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const auto* linear = std::get_if<LinearOp>(&ops[i]);
+    if (linear == nullptr) continue;
+    const auto at = static_cast<Index>(i);
+    if (stages.empty() || stages.back().last_op != at || !(stages.back().input == linear->in))
+      stages.push_back({.first_op = at, .last_op = at, .input = linear->in, .linears = {}});
+    stages.back().last_op = at + 1;
+    stages.back().linears.push_back(linear->linear);
+  }
+  return stages;
+}
+
+}  // namespace halftone

@@ -1,0 +1,177 @@
+#include "halftone/model/model.hpp"
+
+#include <cmath>
+
+#include "halftone/core/error.hpp"
+#include "model/tensor_check.hpp"
+
+namespace halftone {
+namespace {
+
+constexpr std::string_view model_prefix = "model.";
+
+/// A vector of `width` numbers, one row.
+Matrix<float> vector_of(const TensorSource& tensors, const std::string& name, Index width) {
+  Matrix<float> row = tensors.matrix(name);
+  require(row.rows() == 1 && row.cols() == width, Status::InvalidData, tensors.origin(name), ": tensor '", name,
+          "' is ", row.rows(), " x ", row.cols(), ", wanted ", width, " numbers");
+  tensors.release(name);
+  return row;
+}
+
+/// A linear layer's weight [rows, cols], decoded if need be.
+Matrix<float> linear_weight(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols) {
+  Matrix<float> W = checkpoint.weight(module);
+  require(W.rows() == rows && W.cols() == cols, Status::InvalidData, checkpoint.directory().string(), ": weight of '",
+          module, "' is ", W.rows(), " x ", W.cols(), ", wanted ", rows, " x ", cols);
+  checkpoint.tensors().release(module + ".weight");
+  return W;
+}
+
+/// The bias of a linear layer; empty where it has none. Writers of quantised checkpoints may store a bias of zeros for
+/// layers that have none: anything but zeros there would be a model that the config does not describe.
+Matrix<float> linear_bias(const TensorSource& tensors, const LinearInfo& linear) {
+  const std::string name = linear.module + ".bias";
+  if (linear.bias) return vector_of(tensors, name, linear.rows);
+  if (tensors.find(name) == nullptr) return {};
+  const Matrix<float> stored = tensors.matrix(name);
+  for (Index j = 0; j < stored.size(); ++j)
+    require(stored.data()[j] == 0, Status::InvalidData, tensors.origin(name), ": tensor '", name, "' is ",
+            stored.data()[j], " at ", j, ", wanted zeros or no tensor, since the config says that there is no bias");
+  return {};
+}
+
+}  // namespace
+
+Model::Model(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {
+  try {
+    config_ = read_model_config(checkpoint.config());
+  } catch (const Error& error) {
+    fail(error.status(), checkpoint.directory().string(), ": ", error.what());
+  }
+  const Architecture& a = *config_.architecture;
+  const std::string embedding = std::string(a.embedding) + ".weight";
+  if (a.embedding.starts_with(model_prefix))
+    prefix_model_ = checkpoint.tensors().find(embedding.substr(model_prefix.size())) == nullptr;
+  for (Index block = 0; block < config_.blocks; ++block) {
+    programs_.push_back(build_block_program(config_, block, prefix_model_));
+    detail::require_block_tensors(checkpoint,
+                                  programs_.back());  // before the next: a hostile number of blocks ends here
+  }
+  detail::require_known_tensors(checkpoint, a, name(a.blocks) + ".", programs_);
+  require_outer_tensors();
+  kept_linears_.push_back(name(a.head));
+  if (config_.embedding_width != config_.hidden) {
+    kept_linears_.push_back(name(a.project_in));
+    kept_linears_.push_back(name(a.project_out));
+  }
+}
+
+std::string Model::name(std::string_view name) const {
+  if (!prefix_model_ && name.starts_with(model_prefix)) name.remove_prefix(model_prefix.size());
+  return std::string(name);
+}
+
+void Model::require_outer_tensors() const {
+  const Architecture& a = *config_.architecture;
+  const Checkpoint& c = *checkpoint_;
+  detail::require_tensor(c, name(a.embedding) + ".weight", {config_.vocabulary, config_.embedding_width});
+  if (!a.positions.empty())
+    detail::require_tensor(c, name(a.positions) + ".weight", {config_.positions + a.position_offset, config_.hidden});
+  if (config_.embedding_width != config_.hidden) {
+    detail::require_linear(c, name(a.project_in), config_.hidden, config_.embedding_width);
+    detail::require_linear(c, name(a.project_out), config_.embedding_width, config_.hidden);
+  }
+  if (config_.final_norm) {
+    detail::require_tensor(c, name(a.final_norm) + ".weight", {config_.hidden});
+    if (a.layer_norm) detail::require_tensor(c, name(a.final_norm) + ".bias", {config_.hidden});
+  }
+  if (!config_.tied_head) detail::require_linear(c, name(a.head), config_.vocabulary, config_.embedding_width);
+}
+
+Matrix<float> Model::embed(const Context<Cpu>& context, MatrixView<const std::int32_t> ids) const {
+  const Architecture& a = *config_.architecture;
+  const TensorSource& tensors = checkpoint_->tensors();
+  const std::string table = name(a.embedding) + ".weight";
+  require(a.positions.empty() || ids.cols <= config_.positions, Status::InvalidArgument, "embed: windows have ",
+          ids.cols, " tokens, wanted at most ", config_.positions, ", the model's learned positions");
+  detail::require_ids(ids, config_.vocabulary);
+  Matrix<float> embedded(ids.rows * ids.cols, config_.embedding_width);
+  const float scale = a.scaled_embedding ? std::sqrt(static_cast<float>(config_.hidden)) : 1.0f;
+  parallel_pieces(context.threads(), embedded.rows(), 256, [&](Index first, Index last) {
+    for (Index token = first; token < last; ++token) {
+      const Matrix<float> row = tensors.matrix_rows(table, ids(token / ids.cols, token % ids.cols), 1);
+      for (Index j = 0; j < row.cols(); ++j) embedded(token, j) = scale * row(0, j);
+    }
+  });
+  Matrix<float> hidden = std::move(embedded);
+  if (config_.embedding_width != config_.hidden) {
+    const Matrix<float> W = linear_weight(*checkpoint_, name(a.project_in), config_.hidden, config_.embedding_width);
+    Matrix<float> projected(hidden.rows(), config_.hidden);
+    gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, hidden.view(), W.view(), 0.0f, projected.view());
+    hidden = std::move(projected);
+  }
+  if (!a.positions.empty()) {
+    const Matrix<float> positions = tensors.matrix_rows(name(a.positions) + ".weight", a.position_offset, ids.cols);
+    for (Index window = 0; window < ids.rows; ++window) {
+      const auto rows = hidden.view().middle_rows(window * ids.cols, ids.cols);
+      add<float>(context, rows, positions.view(), rows);
+    }
+  }
+  return hidden;
+}
+
+BlockWeights<float> Model::load_block(const Context<Cpu>& /*on the CPU nothing moves*/, Index block) const {
+  const BlockProgram& program = this->program(block);
+  const TensorSource& tensors = checkpoint_->tensors();
+  BlockWeights<float> weights;
+  for (const LinearInfo& linear : program.linears) {
+    weights.linears.push_back(linear_weight(*checkpoint_, linear.module, linear.rows, linear.cols));
+    weights.biases.push_back(linear_bias(tensors, linear));
+  }
+  for (const ParameterInfo& parameter : program.parameters) {
+    Matrix<float> row = vector_of(tensors, parameter.name, parameter.width);
+    for (Index j = 0; j < row.cols(); ++j) row(0, j) += static_cast<float>(parameter.offset);
+    weights.parameters.push_back(std::move(row));
+  }
+  return weights;
+}
+
+HeadWeights Model::load_head() const {
+  const Architecture& a = *config_.architecture;
+  const TensorSource& tensors = checkpoint_->tensors();
+  HeadWeights weights;
+  if (config_.final_norm) {
+    weights.norm = vector_of(tensors, name(a.final_norm) + ".weight", config_.hidden);
+    for (Index j = 0; j < config_.hidden; ++j) weights.norm(0, j) += a.norm_weight_minus_one ? 1.0f : 0.0f;
+    if (a.layer_norm) weights.norm_bias = vector_of(tensors, name(a.final_norm) + ".bias", config_.hidden);
+  }
+  if (config_.embedding_width != config_.hidden)
+    weights.project = linear_weight(*checkpoint_, name(a.project_out), config_.embedding_width, config_.hidden);
+  weights.head = config_.tied_head
+                     ? tensors.matrix(name(a.embedding) + ".weight")
+                     : linear_weight(*checkpoint_, name(a.head), config_.vocabulary, config_.embedding_width);
+  return weights;
+}
+
+Matrix<float> Model::final_hidden(const Context<Cpu>& context, const HeadWeights& weights,
+                                  MatrixView<const float> hidden) const {
+  Matrix<float> normed(hidden);
+  if (config_.final_norm && config_.architecture->layer_norm)
+    layer_norm<float>(context, hidden, weights.norm.data(), weights.norm_bias.data(), 1, config_.norm_epsilon, normed);
+  else if (config_.final_norm)
+    rms_norm<float>(context, hidden, weights.norm.data(), 1, config_.norm_epsilon, normed);
+  if (weights.project.empty()) return normed;
+  Matrix<float> projected(hidden.rows, config_.embedding_width);
+  gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, normed.view(), weights.project.view(), 0.0f,
+              projected.view());
+  return projected;
+}
+
+void Model::logits(const Context<Cpu>& context, const HeadWeights& weights, MatrixView<const float> final,
+                   MatrixView<float> logits) const {
+  gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, final, weights.head.view(), 0.0f, logits);
+  if (config_.logit_soft_cap > 0) soft_cap<float>(context, config_.logit_soft_cap, logits);
+}
+
+}  // namespace halftone

@@ -1,0 +1,94 @@
+// The tiny models of tests/data/models, and copies of them with something changed.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "format/helpers.hpp"
+#include "halftone/format/safetensors.hpp"
+#include "halftone/format/safetensors_writer.hpp"
+#include "halftone/model/model.hpp"
+
+namespace halftone::test {
+
+inline std::filesystem::path model_folder(const std::string& name) {
+  return std::filesystem::path(HALFTONE_TEST_DATA) / "models" / name;
+}
+
+/// The int32 tensor [windows, length] of a file that holds nothing else.
+inline Matrix<std::int32_t> read_ids(const std::filesystem::path& file) {
+  const SafetensorsFile tensors(file);
+  const TensorInfo& info = tensors.tensors().at(0);
+  Matrix<std::int32_t> ids(info.shape.at(0), info.shape.at(1));
+  std::memcpy(ids.data(), tensors.bytes(info.name).data(), static_cast<std::size_t>(info.bytes()));
+  return ids;
+}
+
+/// A float32 tensor of a file, its last dimension as columns.
+inline Matrix<float> read_rows(const std::filesystem::path& file, const std::string& name) {
+  const SafetensorsFile tensors(file);
+  const TensorInfo& info = tensors.info(name);
+  REQUIRE(info.dtype == DType::F32);
+  Matrix<float> rows(info.elements() / info.shape.back(), info.shape.back());
+  std::memcpy(rows.data(), tensors.bytes(name).data(), static_cast<std::size_t>(info.bytes()));
+  return rows;
+}
+
+/// Largest absolute difference.
+template <class A, class B>
+double distance(const Matrix<A>& a, const Matrix<B>& b) {
+  REQUIRE(a.rows() == b.rows());
+  REQUIRE(a.cols() == b.cols());
+  double most = 0;
+  for (Index i = 0; i < a.size(); ++i) {
+    const double d = std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
+    most = d <= most ? most : d;  // a NaN stays
+  }
+  return most;
+}
+
+/// A writable copy of a fixture.
+class ModelCopy {
+ public:
+  explicit ModelCopy(const std::string& name) {
+    for (const auto& entry : std::filesystem::directory_iterator(model_folder(name)))
+      std::filesystem::copy_file(entry.path(), folder_ / entry.path().filename().string());
+  }
+  const std::filesystem::path& path() const { return folder_.path(); }
+
+  void change_config(const std::function<void(Json&)>& change) {
+    Json config = read_json(folder_ / "config.json");
+    change(config);
+    put(folder_ / "config.json", config.dump());
+  }
+  /// Writes all tensors again: `rename` gives the new name, or an empty one to leave the tensor out; `extra` is added,
+  /// with zeros, or ones where its name says so.
+  void change_tensors(const std::function<std::string(const std::string&)>& rename,
+                      const std::vector<TensorInfo>& extra = {}, float extra_value = 0) {
+    const auto file = folder_ / "model.safetensors", other = folder_ / "changed.safetensors";
+    {
+      const SafetensorsFile source(file);
+      std::vector<TensorInfo> infos = extra;
+      for (TensorInfo info : source.tensors())
+        if (!(info.name = rename(info.name)).empty()) infos.push_back(info);
+      SafetensorsWriter writer(other, infos, WriteMode::Create);
+      for (const TensorInfo& info : source.tensors())
+        if (const std::string name = rename(info.name); !name.empty()) writer.write(name, source.bytes(info.name));
+      for (const TensorInfo& info : extra) {
+        const std::vector<float> values(static_cast<std::size_t>(info.elements()), extra_value);
+        writer.write(info.name, std::as_bytes(std::span(values)));
+      }
+      writer.finish();
+    }
+    std::filesystem::rename(other, file);
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+}  // namespace halftone::test

@@ -1,0 +1,64 @@
+// Every architecture against outputs that the transformers library computed in float64.
+#include "halftone/model/stream.hpp"
+#include "model/fixture.hpp"
+
+using namespace halftone;
+using namespace halftone::test;
+
+namespace {
+
+constexpr double tolerance = 1e-4;  // plain float32 evaluation by that library is off by up to 1.4e-5
+
+/// Runs a model over the fixture's ids and compares everything that the fixture has.
+void check_parity(const std::filesystem::path& folder, const std::filesystem::path& expected_folder) {
+  const Context<Cpu> context(2);
+  const Checkpoint checkpoint(folder);
+  const Model model(checkpoint);
+  const auto expected = expected_folder / "expected.safetensors";
+  const Matrix<std::int32_t> ids = read_ids(expected_folder / "ids.safetensors");
+
+  Stream<float> stream(context, model.embed(context, ids), ids.cols());
+  CHECK(distance(stream.hidden(), read_rows(expected, "embed")) < tolerance);
+  for (Index block = 0; block < model.blocks(); ++block) {
+    stream.enter(model.program(block));
+    stream.advance(model.load_block(context, block), model.program(block).size());
+    CHECK(distance(stream.hidden(), read_rows(expected, "block." + std::to_string(block))) < tolerance);
+  }
+  const HeadWeights head = model.load_head();
+  const Matrix<float> final = model.final_hidden(context, head, stream.hidden());
+  CHECK(distance(final, read_rows(expected, "final")) < tolerance);
+  Matrix<float> logits(final.rows(), model.vocabulary());
+  model.logits(context, head, final, logits);
+  CHECK(distance(logits, read_rows(expected, "logits")) < tolerance);
+}
+
+}  // namespace
+
+TEST_CASE("hidden states and logits equal the reference's") {
+  for (const char* name : {"llama_gqa", "llama_gqa_bf16", "llama_gqa_sharded", "llama3_rope_tied", "mistral_window",
+                           "qwen2_bias_tied", "qwen3_qk_norm", "phi3_fused", "gemma2", "opt", "opt_postnorm"}) {
+    INFO(name);
+    check_parity(model_folder(name), model_folder(name));
+  }
+}
+
+TEST_CASE("the older spelling of a config means the same") {
+  for (const char* name : {"llama_gqa", "llama_gqa_bf16", "llama_gqa_sharded", "llama3_rope_tied", "mistral_window",
+                           "qwen2_bias_tied", "qwen3_qk_norm", "phi3_fused", "gemma2"}) {
+    INFO(name);
+    ModelCopy copy(name);
+    std::filesystem::rename(copy.path() / "config_v4.json", copy.path() / "config.json");
+    check_parity(copy.path(), model_folder(name));
+  }
+}
+
+TEST_CASE("names without the leading `model.` are found") {
+  for (const char* name : {"opt", "opt_postnorm", "llama3_rope_tied"}) {
+    INFO(name);
+    ModelCopy copy(name);
+    copy.change_tensors([](const std::string& tensor) { return tensor.substr(std::string("model.").size()); });
+    check_parity(copy.path(), model_folder(name));
+    const Checkpoint checkpoint(copy.path());
+    CHECK(Model(checkpoint).program(0).linears[0].module.substr(0, 6) != "model.");
+  }
+}
