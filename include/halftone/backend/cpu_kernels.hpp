@@ -13,6 +13,7 @@
 //   - single-threaded; work is cut outside, by shapes alone.
 #pragma once
 
+#include "halftone/backend/binary_kernels.hpp"
 #include "halftone/backend/nn_kernels.hpp"
 #include "halftone/core/view.hpp"
 
@@ -79,6 +80,7 @@ struct CpuKernels {
   QuantizeKernels<double> quantize_f64;
   NnKernels<float> nn_f32;
   NnKernels<double> nn_f64;
+  BinaryKernels binary;
 
   template <class S>
   constexpr const LinearKernels<S>& linear() const {

@@ -3,6 +3,7 @@
 
 #include "halftone/backend/cpu_kernels.hpp"
 #include "halftone/backend/leaf/attention.hpp"
+#include "halftone/backend/leaf/binary_search.hpp"
 #include "halftone/backend/leaf/diffuse.hpp"
 #include "halftone/backend/leaf/fit_grid.hpp"
 #include "halftone/backend/leaf/nn.hpp"
@@ -32,6 +33,7 @@ inline constexpr CpuKernels table{
     .quantize_f64 = {.diffuse = diffuse<double>, .fit_grid = fit_grid<double>},
     .nn_f32 = nn_table<float>,
     .nn_f64 = nn_table<double>,
+    .binary = {.ramps = fill_ramps, .minima = find_minima},
 };
 
 }  // namespace halftone::detail::HALFTONE_LEAF

@@ -1,0 +1,263 @@
+// Bodies of binary_grid.hpp. Scoring all candidates is in the leaf kernels; what decides is here, compiled once.
+#pragma once
+
+#include <algorithm>
+#include <bit>  // bit_cast
+#include <limits>
+#include <type_traits>
+#include <utility>  // pair
+
+#include "halftone/backend/binary_grid.hpp"
+
+namespace halftone {
+namespace detail {
+
+/// A number whose order as an integer is that of finite S, so that sorting is safe whatever the bits are.
+template <class S>
+auto sort_key(S value) {
+  using Key = std::conditional_t<sizeof(S) == 4, std::int32_t, std::int64_t>;
+  const Key bits = std::bit_cast<Key>(value);
+  return bits < 0 ? static_cast<Key>(bits ^ std::numeric_limits<Key>::max()) : bits;
+}
+
+/// One row, sorted, with the sums over its first j weights. [n + 1] but w [n].
+struct SortedRow {
+  std::vector<double> w, weight, moment;  ///< ascending; Σ ω, Σ ω w
+  double energy = 0;                      ///< Σ ω w²
+  double unit = 0;                        ///< S0, (hi − lo) / N
+
+  Index size() const { return static_cast<Index>(w.size()); }
+  double total_weight() const { return weight.back(); }
+
+  /// Σ ω (w − level)².
+  double error_at(double level) const { return energy - 2 * level * moment.back() + level * level * weight.back(); }
+  /// Σ ω (x − w) over w <= cut.
+  double ramp(double cut, double x) const {
+    const auto j = std::upper_bound(w.begin(), w.end(), cut) - w.begin();
+    return x * weight[static_cast<std::size_t>(j)] - moment[static_cast<std::size_t>(j)];
+  }
+};
+
+/// The grid of one row.
+template <class S>
+struct BinaryRow {
+  float alphas[max_steps], bias;
+  float levels[1 << max_steps];  ///< ascending
+  S thresholds[1 << max_steps];
+  std::uint8_t codes[1 << max_steps];
+};
+
+/// Searches row after row. One object a thread.
+template <class S>
+class BinarySearch {
+ public:
+  BinarySearch(const BinaryCandidates& candidates, const CpuKernels& kernels)
+      : candidates_(candidates),
+        kernels_(kernels.binary),
+        ramps_(static_cast<std::size_t>(candidates.ramp_rows() * candidate_lanes)),
+        minima_(candidates.shapes().size()) {}
+
+  /// The best grid for w [n]; importance [n] or null.
+  const BinaryRow<S>& fit(const S* w, const S* importance, Index n);
+
+ private:
+  void sort(const S* w, const S* importance, Index n);
+  void score_lanes();
+  void make_row(std::size_t shape, int lane, BinaryRow<S>& row) const;
+  double stored_error(const BinaryRow<S>& row) const;
+  void try_shape(std::size_t shape);
+  void keep_trial(std::size_t shape, int lane, double error);
+
+  const BinaryCandidates& candidates_;
+  const BinaryKernels& kernels_;
+  std::vector<std::pair<decltype(sort_key(S())), std::int32_t>> order_;
+  SortedRow row_;
+  std::vector<double> ramps_, minima_;
+  double base_[candidate_lanes], slope_[candidate_lanes];
+  double shift_[candidate_lanes];  // most that rounding moves a level
+  double limit_[candidate_lanes];  // a candidate of more error before rounding is sure to lose against the best so far
+  double largest_limit_ = 0, noise_ = 0;
+  double best_error_ = 0;
+  std::size_t best_shape_ = 0;
+  int best_lane_ = 0;
+  BinaryRow<S> best_, trial_;
+};
+
+template <class S>
+void BinarySearch<S>::sort(const S* w, const S* importance, Index n) {
+  const auto size = static_cast<std::size_t>(n);
+  order_.resize(size);
+  for (std::size_t j = 0; j < size; ++j) order_[j] = {sort_key(w[j]), static_cast<std::int32_t>(j)};
+  std::sort(order_.begin(), order_.end());
+  row_.w.resize(size);
+  row_.weight.assign(size + 1, 0.0);
+  row_.moment.assign(size + 1, 0.0);
+  row_.energy = 0;
+  for (std::size_t j = 0; j < size; ++j) {
+    const auto from = order_[j].second;
+    const double value = static_cast<double>(w[from]),
+                 weight = importance ? static_cast<double>(importance[from]) : 1.0;
+    row_.w[j] = value;
+    row_.weight[j + 1] = row_.weight[j] + weight;
+    row_.moment[j + 1] = row_.moment[j] + weight * value;
+    row_.energy += weight * value * value;
+  }
+  const double lo = std::min(0.0, row_.w.front()), hi = std::max(0.0, row_.w.back());
+  row_.unit = (hi - lo) / candidates_.total();
+}
+
+/// What the scores of a lane are made of, and how exact they are.
+template <class S>
+void BinarySearch<S>::score_lanes() {
+  const ScaleType type = candidates_.scale_type();
+  const double relative = type == ScaleType::F16 ? 0x1p-11 : type == ScaleType::BF16 ? 0x1p-8 : 0x1p-24;
+  const double absolute = type == ScaleType::F16 ? 0x1p-25 : type == ScaleType::BF16 ? 0x1p-134 : 0x1p-150;
+  const double largest = static_cast<double>(round_stored(std::numeric_limits<float>::max(), type));
+  const int total = candidates_.total();
+  double widest = 0;
+  for (int lane = 0; lane < candidate_lanes; ++lane) {
+    base_[lane] = std::numeric_limits<double>::infinity();
+    slope_[lane] = 0;
+    if (lane >= BinaryCandidates::lanes) continue;
+    const double scale = row_.unit * BinaryCandidates::factor(lane), centre = candidates_.centre(lane);
+    const double top = scale * (total - centre), bias = std::abs(merged_bias(scale, centre, total));
+    base_[lane] = row_.error_at(top);
+    slope_[lane] = 2 * scale;
+    const double width = 0.5 * scale * total + bias;  // Σ |α| + |β|, for every shape
+    // Float arithmetic of the levels (2^-22) is within the bound for 16 bits, and added for 32.
+    shift_[lane] = width < largest ? (relative + 0x1p-22) * width + (candidates_.bits() + 1) * absolute
+                                   : std::numeric_limits<double>::infinity();
+    widest = std::max(widest, width);
+  }
+  const double size = std::max(widest, std::max(std::abs(row_.w.front()), std::abs(row_.w.back())));
+  noise_ = 8 * std::numeric_limits<double>::epsilon() * static_cast<double>(row_.size() + 64) * row_.total_weight() *
+           size * size;
+}
+
+/// The grid of a candidate as it is stored, and as the column loop rounds to it.
+template <class S>
+void BinarySearch<S>::make_row(std::size_t shape, int lane, BinaryRow<S>& row) const {
+  const StepVector& d = candidates_.shapes()[shape];
+  const double scale = row_.unit * BinaryCandidates::factor(lane), centre = candidates_.centre(lane);
+  const int bits = candidates_.bits(), count = candidates_.levels();
+  for (int i = 0; i < bits; ++i)
+    row.alphas[i] =
+        round_stored(static_cast<float>(merged_alpha(scale, d[static_cast<std::size_t>(i)])), candidates_.scale_type());
+  row.bias =
+      round_stored(static_cast<float>(merged_bias(scale, centre, candidates_.total())), candidates_.scale_type());
+  ascending_levels(row.alphas, 1, row.bias, bits, row.levels, row.codes);
+  for (int m = 0; m + 1 < count; ++m)
+    row.thresholds[m] = threshold_between(static_cast<S>(row.levels[m]), static_cast<S>(row.levels[m + 1]));
+  if (!candidates_.options().strict) return;
+  int sums[1 << max_steps];
+  subset_sums(d, bits, sums);
+  for (int m = 0; m + 1 < count; ++m) {
+    const int sum = sums[m] + sums[m + 1];
+    row.thresholds[m] = static_cast<S>(scale * (0.5 * sum + candidates_.threshold_shift(sum) - centre));
+  }
+}
+
+/// Σ ω (q − w)² with the row's own levels and thresholds: the formula of binary_candidates.hpp.
+template <class S>
+double BinarySearch<S>::stored_error(const BinaryRow<S>& row) const {
+  const int count = candidates_.levels();
+  double error = row_.error_at(static_cast<double>(row.levels[count - 1]));
+  for (int m = 0; m + 1 < count; ++m) {
+    const double lower = static_cast<double>(row.levels[m]), upper = static_cast<double>(row.levels[m + 1]);
+    if (upper > lower)
+      error -= 2 * (upper - lower) * row_.ramp(static_cast<double>(row.thresholds[m]), 0.5 * (lower + upper));
+  }
+  return error;
+}
+
+/// The trial is the best so far. Rounding moves the root of an error by at most shift · sqrt(Σ ω), by the triangle
+/// inequality: hence the limits.
+template <class S>
+void BinarySearch<S>::keep_trial(std::size_t shape, int lane, double error) {
+  best_ = trial_;
+  best_shape_ = shape;
+  best_lane_ = lane;
+  best_error_ = error;
+  const double root = std::sqrt(error + noise_), root_weight = std::sqrt(row_.total_weight());
+  largest_limit_ = 0;
+  for (int l = 0; l < BinaryCandidates::lanes; ++l) {
+    const double reached = root + shift_[l] * root_weight;
+    limit_[l] = reached * reached + noise_;
+    largest_limit_ = std::max(largest_limit_, limit_[l]);
+  }
+}
+
+/// Scores as stored what may win among the candidates of one shape.
+template <class S>
+void BinarySearch<S>::try_shape(std::size_t shape) {
+  const ShapeTable table = candidates_.shape_table();
+  const std::int32_t* const rows = table.row + shape * static_cast<std::size_t>(table.terms);
+  const double* const gaps = table.gap + shape * static_cast<std::size_t>(table.terms);
+  for (int lane = 0; lane < BinaryCandidates::lanes; ++lane) {
+    double sum = 0;
+    for (int t = 0; t < table.terms; ++t)
+      sum += gaps[t] * ramps_[static_cast<std::size_t>(rows[t] * candidate_lanes + lane)];
+    if (base_[lane] - slope_[lane] * sum > limit_[lane]) continue;
+    make_row(shape, lane, trial_);
+    const double error = stored_error(trial_);
+    const bool first = shape < best_shape_ || (shape == best_shape_ && lane < best_lane_);
+    if (error < best_error_ || (error == best_error_ && first)) keep_trial(shape, lane, error);
+  }
+}
+
+template <class S>
+const BinaryRow<S>& BinarySearch<S>::fit(const S* w, const S* importance, Index n) {
+  sort(w, importance, n);
+  score_lanes();
+  std::fill(ramps_.begin(), ramps_.end(), 0.0);
+  kernels_.ramps(candidates_.ramps(), row_.unit, n, row_.w.data(), row_.weight.data(), row_.moment.data(),
+                 ramps_.data());
+  kernels_.minima(candidates_.shape_table(), ramps_.data(), base_, slope_, minima_.data());
+
+  const auto likely = static_cast<std::size_t>(std::min_element(minima_.begin(), minima_.end()) - minima_.begin());
+  make_row(likely, 0, trial_);
+  keep_trial(likely, 0, stored_error(trial_));
+  try_shape(likely);  // first, so that few others may win
+  for (std::size_t shape = 0; shape < minima_.size(); ++shape)
+    if (minima_[shape] <= largest_limit_) try_shape(shape);
+  return best_;
+}
+
+/// ω of a group, or null where they are ones.
+template <class S>
+const S* weights_of(const BinaryCandidates& candidates, const S* importance, Index n) {
+  if (candidates.options().objective == BinaryObjective::Plain || importance == nullptr) return nullptr;
+  return std::any_of(importance, importance + n, [](S x) { return x != S(0); }) ? importance : nullptr;
+}
+
+}  // namespace detail
+
+template <class S>
+void fit_binary_grid(const Context<Cpu>& context, const BinaryCandidates& candidates, MatrixView<const S> W,
+                     const S* importance, const FittedBinary<S>& out) {
+  const Index levels = candidates.levels();
+  require(out.alphas.rows == candidates.bits() && out.levels.rows == levels && out.thresholds.rows == levels - 1 &&
+              out.codes.rows == levels && out.alphas.cols == W.rows && out.levels.cols == W.rows &&
+              out.thresholds.cols == W.rows && out.codes.cols == W.rows,
+          Status::ShapeMismatch, "fit_binary_grid: alphas are ", out.alphas.rows, " x ", out.alphas.cols, ", levels ",
+          out.levels.rows, " x ", out.levels.cols, ", wanted ", candidates.bits(), " x ", W.rows, " and ", levels,
+          " x ", W.rows);
+  if (W.empty()) return;
+  const S* const weights = detail::weights_of(candidates, importance, W.cols);
+  constexpr Index grain = 16;
+  parallel_pieces(W.rows > grain ? context.threads() : 1, W.rows, grain, [&](Index first, Index last) {
+    detail::BinarySearch<S> search(candidates, context.kernels());
+    for (Index r = first; r < last; ++r) {
+      const detail::BinaryRow<S>& row = search.fit(W.row(r), weights, W.cols);
+      for (int i = 0; i < candidates.bits(); ++i) out.alphas(i, r) = row.alphas[i];
+      out.biases[r] = row.bias;
+      for (Index m = 0; m < levels; ++m) {
+        out.levels(m, r) = static_cast<S>(row.levels[m]);
+        out.codes(m, r) = row.codes[m];
+        if (m + 1 < levels) out.thresholds(m, r) = row.thresholds[m];
+      }
+    }
+  });
+}
+
+}  // namespace halftone

@@ -1,0 +1,57 @@
+// Leaf kernels: scores of all candidates for a binary-coded grid (quant/binary_candidates.hpp has the formula).
+#pragma once
+
+#include "halftone/backend/leaf/lanes.hpp"
+
+namespace halftone::detail::HALFTONE_LEAF {
+
+/// See BinaryKernels::ramps.
+inline void fill_ramps(const RampTable& table, double unit, Index n, const double* w, const double* weight,
+                       const double* moment, double* HALFTONE_RESTRICT ramps) {
+  Index i = 0;
+  for (Index j = 0; j <= n; ++j) {
+    const double sum = weight[j], first = moment[j];
+    for (; i < table.size && (j == n || unit * table.cut[i] < w[j]); ++i)
+      ramps[table.slot[i]] += unit * table.middle[i] * sum - first;
+  }
+}
+
+/// Scores of one candidate shape on a register of lanes.
+template <Index Terms>
+HALFTONE_HOST_DEVICE Vector<double> score_lanes(const std::int32_t* row, const double* gap, const double* ramps,
+                                                const double* base, const double* slope, Index lane) {
+  Vector<double> sum = gap[0] * vector_at(ramps + row[0] * candidate_lanes + lane);
+  for (Index t = 1; t < Terms; ++t) sum += gap[t] * vector_at(ramps + row[t] * candidate_lanes + lane);
+  return vector_at(base + lane) - vector_at(slope + lane) * sum;
+}
+
+template <Index Terms>
+HALFTONE_HOST_DEVICE void score_shapes(const ShapeTable& table, const double* ramps, const double* base,
+                                       const double* slope, double* minima) {
+  constexpr Index step = vector_lanes<double>;
+  for (Index shape = 0; shape < table.size; ++shape) {
+    const std::int32_t* const row = table.row + shape * Terms;
+    const double* const gap = table.gap + shape * Terms;
+    Vector<double> least = score_lanes<Terms>(row, gap, ramps, base, slope, 0);
+    for (Index lane = step; lane < candidate_lanes; lane += step) {
+      const Vector<double> score = score_lanes<Terms>(row, gap, ramps, base, slope, lane);
+      least = score < least ? score : least;
+    }
+    double smallest = least[0];
+    for (Index l = 1; l < step; ++l) smallest = least[l] < smallest ? least[l] : smallest;
+    minima[shape] = smallest;
+  }
+}
+
+/// See BinaryKernels::minima.
+inline void find_minima(const ShapeTable& table, const double* ramps, const double* base, const double* slope,
+                        double* minima) {
+  if (table.terms == 2)
+    score_shapes<2>(table, ramps, base, slope, minima);
+  else if (table.terms == 4)
+    score_shapes<4>(table, ramps, base, slope, minima);
+  else
+    score_shapes<8>(table, ramps, base, slope, minima);
+}
+
+}  // namespace halftone::detail::HALFTONE_LEAF
