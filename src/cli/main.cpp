@@ -1,0 +1,74 @@
+// halftone: quantises checkpoints, evaluates and inspects them.
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/exit_codes.hpp"
+#include "cli/signals.hpp"
+
+namespace halftone::cli {
+
+void add_common_flags(CLI::App& command, Common& common, bool computes) {
+  command.add_flag("--json", common.json, "one JSON document on stdout, and nothing else there");
+  if (!computes) return;
+  command
+      .add_option("--threads", common.threads, "threads; 0: all that this process may use. Results do not depend on it")
+      ->check(CLI::Range(0, 4096));
+  command.add_option_function<std::string>(
+      "--device",
+      [](const std::string& device) {
+        require(device == "cpu", Status::Unsupported, "device '", device, "': this build has cpu");
+      },
+      "where to compute: cpu");
+}
+
+namespace {
+
+/// Says on stderr what went wrong, and on stdout too where a program listens there.
+int failed(Status status, const std::string& message, bool json) {
+  complain("halftone: " + message);
+  const int code = exit_code(status);
+  if (json) {
+    const nlohmann::json error = {{"status", status_name(status)}, {"message", message}, {"exit_code", code}};
+    std::puts(nlohmann::json{{"error", error}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  }
+  return code;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Quantises the weights of transformers after training.", "halftone");
+  Common common;
+  app.set_version_flag("--version", version_text, "version, instruction set and libraries");
+  app.require_subcommand(1);
+  app.footer("`halftone COMMAND --help` lists a command's flags.\n\n" + exit_code_help());
+  add_quantize(app, common);
+  add_eval(app, common);
+  add_inspect(app, common);
+  add_methods(app, common);
+  add_completion(app);
+  bool json = false;  // also where parsing fails
+  for (int i = 1; i < argc; ++i) json = json || std::strcmp(argv[i], "--json") == 0;
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return failed(Status::InvalidArgument, std::string(error.what()) + " (see --help)", json);
+  } catch (const Error& error) {
+    return failed(error.status(), error.what(), json);
+  } catch (const std::bad_alloc&) {
+    return failed(Status::OutOfMemory, "out of memory", json);
+  } catch (const std::exception& error) {
+    return failed(Status::Internal, error.what(), json);
+  }
+}
+
+}  // namespace
+}  // namespace halftone::cli
+
+int main(int argc, char** argv) {
+  halftone::cli::install_signal_handlers();
+  return halftone::cli::run(argc, argv);
+}
