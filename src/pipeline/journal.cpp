@@ -81,9 +81,9 @@ void Journal::read(const json& fingerprint) {
     if (first == 0) {
       require(entry->contains("run"), Status::InvalidData, file_.string(), ": not a journal of this library");
       const std::string difference = first_difference((*entry)["run"], fingerprint);
-      require(difference.empty(), Status::Conflict, file_.string(), ": the unfinished run there is another one: ",
-              difference, "; repeat its command to resume it, or remove ", file_.parent_path().string(),
-              " to start again");
+      require(difference.empty(), Status::Conflict, file_.string(),
+              ": the unfinished run there is another one: ", difference,
+              "; repeat its command to resume it, or remove ", file_.parent_path().string(), " to start again");
       run_end_ = static_cast<std::int64_t>(end + 1);
     } else {
       JournalBlock block = parse_block(*entry, file_);
@@ -98,8 +98,9 @@ void Journal::read(const json& fingerprint) {
 }
 
 void Journal::write_entry(const json& entry) {
-  const std::string line = json{{"check", check_of(text_of(entry))}, {"entry", entry}}.dump(
-                               -1, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string line =
+      json{{"check", check_of(text_of(entry))}, {"entry", entry}}.dump(-1, ' ', false, json::error_handler_t::replace) +
+      "\n";
   write_at(descriptor_.get(), file_, size_, std::as_bytes(std::span<const char>(line)));
   if (::fdatasync(descriptor_.get()) != 0) fail_io(file_, "flush");
   size_ += static_cast<std::int64_t>(line.size());
@@ -132,6 +133,10 @@ std::string first_difference(const json& there, const json& here, const std::str
     for (const auto& [key, value] : here.items())
       if (!there.contains(key)) return path + "/" + key + " is absent there and " + value.dump() + " here";
   }
+  if (there.is_array() && here.is_array() && there.size() == here.size())
+    for (std::size_t i = 0; i < there.size(); ++i)
+      if (const std::string inner = first_difference(there[i], here[i], concat(path, "/", i)); !inner.empty())
+        return inner;
   return path + " is " + there.dump() + " there and " + here.dump() + " here";
 }
 

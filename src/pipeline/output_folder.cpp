@@ -50,19 +50,18 @@ OutputFolder::OutputFolder(const fs::path& out, bool resume) : final_(resolved(o
   partial_ += ".partial";
   require(fs::is_directory(final_.parent_path()), Status::NotFound, "output folder: there is no folder ",
           final_.parent_path().string(), " to put ", final_.filename().string(), " into");
-  const bool unfinished = !empty_or_absent(partial_);
+  resumed_ = !empty_or_absent(partial_);
   const bool vacant = empty_or_absent(final_);
-  if (resume && unfinished && !vacant && fs::exists(journal()) && !fs::exists(staging())) complete_ = true;
+  if (resume && resumed_ && !vacant && fs::exists(journal()) && !fs::exists(staging())) complete_ = true;
   require(vacant || complete_, Status::Conflict, "output folder: ", final_.string(),
           " exists and is not empty, wanted a new or an empty folder");
-  require(!unfinished || resume, Status::Conflict, "output folder: ", partial_.string(),
+  require(!resumed_ || resume, Status::Conflict, "output folder: ", partial_.string(),
           " holds an unfinished run; repeat its command with --resume to go on with it, or remove that folder to "
           "start again");
 }
 
 void OutputFolder::create() const {
-  checked(staging(), "create it",
-          [&](std::error_code& error) { return fs::create_directories(staging(), error); });
+  checked(staging(), "create it", [&](std::error_code& error) { return fs::create_directories(staging(), error); });
   sync_path(final_.parent_path());
 }
 
@@ -74,8 +73,9 @@ void OutputFolder::clear_staging() const {
 void OutputFolder::publish() const {
   sync_tree(staging());
   if (std::rename(staging().c_str(), final_.c_str()) != 0) {
-    require(errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR, Status::Conflict, "output folder: ",
-            final_.string(), " has meanwhile got other contents; the finished files are in ", staging().string());
+    require(errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR, Status::Conflict,
+            "output folder: ", final_.string(), " has meanwhile got other contents; the finished files are in ",
+            staging().string());
     fail_io(final_, "rename the finished folder to this name");
   }
   sync_path(final_.parent_path());
@@ -84,6 +84,11 @@ void OutputFolder::publish() const {
 
 void OutputFolder::remove_partial() const {
   checked(partial_, "remove it", [&](std::error_code& error) { return fs::remove_all(partial_, error); });
+}
+
+void OutputFolder::discard() const noexcept {
+  std::error_code ignored;
+  fs::remove_all(partial_, ignored);
 }
 
 std::int64_t folder_bytes(const fs::path& folder) {

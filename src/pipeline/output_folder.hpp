@@ -19,6 +19,8 @@ class OutputFolder {
   const std::filesystem::path& partial() const { return partial_; }
   std::filesystem::path staging() const { return partial_ / "output"; }
   std::filesystem::path journal() const { return partial_ / "journal.jsonl"; }
+  /// True if there was an unfinished run when the object was made.
+  bool resumed() const { return resumed_; }
   /// True if an earlier run was killed between renaming its result and clearing up: there is nothing left to do but
   /// remove_partial().
   bool complete() const { return complete_; }
@@ -27,15 +29,17 @@ class OutputFolder {
   void create() const;
   /// Removes what an unfinished run had written, but not its journal. Throws Status::Io.
   void clear_staging() const;
-  /// Flushes every file of the staging folder, renames it to its final name and removes the rest. Throws Status::Io, and
-  /// Status::Conflict if something has meanwhile appeared under the final name.
+  /// Flushes every file of the staging folder, renames it to its final name and removes the rest. Throws Status::Io,
+  /// and Status::Conflict if something has meanwhile appeared under the final name.
   void publish() const;
   /// Removes OUT.partial.
   void remove_partial() const;
+  /// The same, as far as it goes, after a failure.
+  void discard() const noexcept;
 
  private:
   std::filesystem::path final_, partial_;
-  bool complete_ = false;
+  bool resumed_ = false, complete_ = false;
 };
 
 /// Bytes of all regular files below a folder.

@@ -1,0 +1,83 @@
+// Everything about a run that headers alone can say: which matrix gets which method, what will be written, what it
+// costs. The walk executes a plan; --dry-run prints one.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "halftone/format/format.hpp"
+#include "halftone/model/model.hpp"
+#include "halftone/pipeline/recipe.hpp"
+
+namespace halftone {
+
+/// One matrix that will be quantised.
+struct PlannedMatrix {
+  MatrixPlan matrix;
+  std::string method;
+  OptionMap options;  ///< all of them, after Format::adapt: what make_quantizer gets
+  Moments moments = Moments::None;
+  int linear = 0;          ///< index into the block program's linears
+  Index code_bits = 0;     ///< codes, scales, zeros, group index, packed without a gap
+  Index stored_bytes = 0;  ///< of all tensors that the format stores for it
+};
+
+/// The quantised matrices of one stage of a block.
+struct PlannedStage {
+  int stage = 0;                    ///< index into the block program's stages
+  Moments moments = Moments::None;  ///< the most that any of its matrices needs
+  std::vector<PlannedMatrix> matrices;
+};
+
+/// Bytes, by what holds them at the run's peak.
+struct MemoryEstimate {
+  Index process = 0;     ///< program, libraries and what the caller holds
+  Index streams = 0;     ///< hidden states of all calibration windows
+  Index weights = 0;     ///< one block in float: once, or twice with two streams
+  Index statistics = 0;  ///< H, D and the factor of a stage
+  Index solver = 0;      ///< working copies of one matrix
+  Index files = 0;       ///< mapped pages and encoded tensors
+
+  Index peak() const { return process + streams + weights + statistics + solver + files; }
+};
+
+struct RunPlan {
+  std::string format;              ///< a name of formats()
+  std::vector<std::string> notes;  ///< format chosen and why, rules that match nothing
+  std::vector<std::vector<PlannedStage>> blocks;
+  std::vector<std::string> kept;    ///< linear modules that stay as they are
+  std::vector<TensorInfo> tensors;  ///< of the output, in the order of the files
+  std::vector<std::string> copied;  ///< those of them that are copied from the checkpoint
+  Moments moments = Moments::None;  ///< the most that any stage needs
+  Index windows = 0, length = 0;    ///< of the calibration data
+  Index weights = 0;                ///< elements of all quantised matrices
+  Index parameters = 0;             ///< elements of all tensors of the checkpoint
+  double bits_per_weight = 0, code_bits_per_weight = 0, model_bits_per_weight = 0;  ///< as in RunReport
+  Index output_bytes = 0;                                                           ///< of the weights' files
+  MemoryEstimate memory;
+  double flops = 0;
+
+  Index matrices() const;
+  Index tokens() const { return windows * length; }
+  /// Full-precision and quantised stream, the quantised alone, or none.
+  int streams() const { return moments == Moments::Cross ? 2 : moments == Moments::Second ? 1 : 0; }
+};
+
+/// Plans a run over calibration data of the given size. Throws Status::Unsupported if the checkpoint is already
+/// quantised or the format cannot express a matrix; Status::InvalidArgument for bad options, rules, or calibration data
+/// that is missing; Status::NotFound for unknown methods and formats.
+RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length);
+
+/// Windows and length that a recipe's calibration data will have: the header's where it is a file of token ids.
+std::pair<Index, Index> calibration_shape(const Calibration& calibration);
+
+/// Seconds that the plan may take here: its flops at the rate of a small matrix product, which this measures (some 50
+/// ms).
+double estimated_seconds(const Context<Cpu>& context, const RunPlan& plan);
+
+/// The plan for people and for programs. `seconds`: from estimated_seconds.
+std::string plan_table(const RunPlan& plan, double seconds);
+nlohmann::json plan_json(const RunPlan& plan, double seconds);
+
+}  // namespace halftone

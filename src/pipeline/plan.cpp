@@ -1,0 +1,211 @@
+#include "halftone/pipeline/plan.hpp"
+
+#include <algorithm>  // find, max
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "halftone/format/safetensors.hpp"
+#include "pipeline/module_rules.hpp"
+#include "pipeline/plan_cost.hpp"
+
+namespace halftone {
+namespace {
+
+/// A matrix that the rules want quantised, before its format is known.
+struct Candidate {
+  Index block = 0;
+  int stage = 0, linear = 0;
+  ModuleChoice choice;
+};
+
+/// Formats that `auto` tries, the most useful first. Dense expresses everything.
+constexpr std::string_view automatic_formats[] = {"compressed-tensors", "gptq", "gptq_v2", "dense"};
+
+Index code_bits(const MatrixPlan& plan) {
+  const Index groups = checked_product(plan.rows, plan.grid.groups(plan.cols));
+  const Index scale_bits = dtype_bits(dtype_of(plan.grid.scale_type));
+  return checked_product(plan.rows, plan.cols) * plan.grid.bits +
+         groups * (scale_bits + (plan.grid.symmetric ? 0 : plan.grid.bits)) + (plan.group_index ? 32 * plan.cols : 0);
+}
+
+/// The quantised matrix as `format` stores it. Throws what Format::check throws.
+PlannedMatrix plan_matrix(const Context<Cpu>& context, const Model& model, const Candidate& candidate,
+                          const Format& format) {
+  const LinearInfo& linear = model.program(candidate.block).linears[static_cast<std::size_t>(candidate.linear)];
+  const auto& [method, chosen] = candidate.choice;
+  PlannedMatrix planned;
+  planned.method = method;
+  planned.linear = candidate.linear;
+  planned.options = make_quantizer(context, method, chosen)->options();
+  MatrixPlan& matrix = planned.matrix;
+  matrix.module = linear.module;
+  matrix.rows = linear.rows;
+  matrix.cols = linear.cols;
+  matrix.dtype = model.checkpoint().tensors().info(linear.module + ".weight").dtype;
+  matrix.method = method;
+  matrix.grid = make_quantizer(context, method, chosen)->grid();
+  format.adapt(matrix.grid, matrix.dtype, chosen.count("scale_type") != 0);
+  planned.options["scale_type"] = word_of(matrix.grid.scale_type);
+  planned.options["minimum_zero"] = std::to_string(matrix.grid.minimum_zero);
+
+  const auto quantizer = make_quantizer(context, method, planned.options);
+  matrix.grid = quantizer->grid();
+  matrix.act_order = quantizer->act_order();
+  matrix.group_index = quantizer->group_index();
+  planned.moments = quantizer->moments();
+  format.check(matrix);
+  planned.code_bits = code_bits(matrix);
+  for (const TensorInfo& tensor : format.tensors(matrix)) planned.stored_bytes += tensor.bytes();
+  return planned;
+}
+
+std::vector<Candidate> find_candidates(const Model& model, ModuleRules& rules, std::vector<std::string>& kept) {
+  std::vector<Candidate> list;
+  for (Index block = 0; block < model.blocks(); ++block) {
+    const BlockProgram& program = model.program(block);
+    for (std::size_t stage = 0; stage < program.stages.size(); ++stage)
+      for (int linear : program.stages[stage].linears) {
+        const std::string& module = program.linears[static_cast<std::size_t>(linear)].module;
+        if (auto choice = rules.choose(module))
+          list.push_back({block, static_cast<int>(stage), linear, std::move(*choice)});
+        else
+          kept.push_back(module);
+      }
+  }
+  return list;
+}
+
+/// All candidates under one format, block by block and stage by stage.
+std::vector<std::vector<PlannedStage>> plan_blocks(const Context<Cpu>& context, const Model& model,
+                                                   const std::vector<Candidate>& candidates, const Format& format) {
+  std::vector<std::vector<PlannedStage>> blocks(static_cast<std::size_t>(model.blocks()));
+  for (const Candidate& candidate : candidates) {
+    auto& stages = blocks[static_cast<std::size_t>(candidate.block)];
+    if (stages.empty() || stages.back().stage != candidate.stage)
+      stages.push_back({candidate.stage, Moments::None, {}});
+    PlannedMatrix planned = plan_matrix(context, model, candidate, format);
+    stages.back().moments = std::max(stages.back().moments, planned.moments);
+    stages.back().matrices.push_back(std::move(planned));
+  }
+  return blocks;
+}
+
+/// True if the format would narrow the grid that was asked for (v1 of `gptq` has no zero point 0).
+bool narrows(const std::vector<std::vector<PlannedStage>>& blocks, const std::vector<Candidate>& candidates) {
+  std::size_t i = 0;
+  for (const auto& stages : blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices) {
+        const OptionMap& asked = candidates[i++].choice.options;
+        if (!planned.matrix.grid.symmetric && planned.matrix.grid.minimum_zero > 0 && asked.count("minimum_zero") == 0)
+          return true;
+      }
+  return false;
+}
+
+/// The first format of the list that expresses every matrix as it was asked for.
+void choose_format(const Context<Cpu>& context, const Model& model, const std::vector<Candidate>& candidates,
+                   RunPlan& plan) {
+  std::string reason;
+  for (std::string_view name : automatic_formats) {
+    try {
+      plan.blocks = plan_blocks(context, model, candidates, find_format(name));
+    } catch (const Error& error) {
+      if (error.status() != Status::Unsupported || name == std::end(automatic_formats)[-1]) throw;
+      if (reason.empty()) reason = error.what();
+      continue;
+    }
+    if (narrows(plan.blocks, candidates)) continue;
+    plan.format = name;
+    if (!reason.empty()) plan.notes.push_back("format " + plan.format + " taken, since " + reason);
+    return;
+  }
+}
+
+/// What the files will hold: the checkpoint's tensors by name, each quantised weight replaced by its format's tensors.
+void plan_tensors(const TensorSource& source, RunPlan& plan) {
+  std::map<std::string, std::vector<TensorInfo>, std::less<>> replaced;
+  const Format& format = find_format(plan.format);
+  for (const auto& stages : plan.blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices)
+        replaced[planned.matrix.module + ".weight"] = format.tensors(planned.matrix);
+  for (const TensorInfo& tensor : source.tensors()) {
+    plan.parameters += tensor.elements();
+    const auto found = replaced.find(tensor.name);
+    if (found == replaced.end()) {
+      plan.tensors.push_back(tensor);
+      plan.copied.push_back(tensor.name);
+    } else {
+      plan.tensors.insert(plan.tensors.end(), found->second.begin(), found->second.end());
+    }
+  }
+}
+
+void plan_totals(RunPlan& plan) {
+  Index code_bits = 0, stored_bytes = 0;
+  for (const auto& stages : plan.blocks)
+    for (const PlannedStage& stage : stages) {
+      plan.moments = std::max(plan.moments, stage.moments);
+      for (const PlannedMatrix& planned : stage.matrices) {
+        plan.weights += planned.matrix.rows * planned.matrix.cols;
+        code_bits += planned.code_bits;
+        stored_bytes += planned.stored_bytes;
+      }
+    }
+  Index tensor_bytes = 0;
+  for (const TensorInfo& tensor : plan.tensors) tensor_bytes += tensor.bytes();
+  const double weights = std::max(1.0, static_cast<double>(plan.weights));
+  plan.code_bits_per_weight = static_cast<double>(code_bits) / weights;
+  plan.bits_per_weight = 8 * static_cast<double>(stored_bytes) / weights;
+  plan.model_bits_per_weight =
+      8 * static_cast<double>(tensor_bytes) / std::max(1.0, static_cast<double>(plan.parameters));
+}
+
+}  // namespace
+
+Index RunPlan::matrices() const {
+  Index count = 0;
+  for (const auto& stages : blocks)
+    for (const PlannedStage& stage : stages) count += static_cast<Index>(stage.matrices.size());
+  return count;
+}
+
+std::pair<Index, Index> calibration_shape(const Calibration& calibration) {
+  const WindowOptions& wanted = calibration.windows;
+  if (calibration.file.extension() != ".safetensors") return {wanted.windows, wanted.length};
+  const SafetensorsFile file(calibration.file);
+  const auto& tensors = file.tensors();
+  if (tensors.size() != 1 || tensors[0].shape.size() != 2) return {wanted.windows, wanted.length};
+  return {std::min(wanted.windows, tensors[0].shape[0]), tensors[0].shape[1]};
+}
+
+RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length) {
+  const Checkpoint& checkpoint = model.checkpoint();
+  if (const Format* format = checkpoint.format(); format != nullptr && format->name() != "dense")
+    fail(Status::Unsupported, checkpoint.directory().string(), ": is already quantised, in the format ", format->name(),
+         "; wanted the model that it was made from");
+  RunPlan plan;
+  plan.windows = windows;
+  plan.length = length;
+  ModuleRules rules(recipe);
+  const auto candidates = find_candidates(model, rules, plan.kept);
+  plan.kept.insert(plan.kept.end(), model.kept_linears().begin(), model.kept_linears().end());
+  for (const std::string& expression : rules.unused())
+    plan.notes.push_back("rule '" + expression + "' matches no module, or none that an earlier rule leaves it");
+  if (recipe.format == "auto") {
+    choose_format(context, model, candidates, plan);
+  } else {
+    plan.format = find_format(recipe.format).name();
+    plan.blocks = plan_blocks(context, model, candidates, find_format(recipe.format));
+  }
+  plan_tensors(checkpoint.tensors(), plan);
+  plan_totals(plan);
+  require(plan.moments == Moments::None || !recipe.calibration.file.empty(), Status::InvalidArgument, "method ",
+          recipe.method, ": needs calibration data, got no file (--calibration FILE)");
+  plan_cost(model, plan);
+  return plan;
+}
+
+}  // namespace halftone

@@ -1,0 +1,144 @@
+#include "pipeline/plan_cost.hpp"
+
+#include <algorithm>  // max
+#include <chrono>
+
+#include "halftone/backend/linear_algebra.hpp"
+#include "halftone/format/safetensors_writer.hpp"
+#include "halftone/model/stream.hpp"
+#include "pipeline/process_memory.hpp"
+
+namespace halftone {
+namespace {
+
+double as_double(Index value) { return static_cast<double>(value); }
+
+Index parameter_bytes(const BlockProgram& program) {
+  Index elements = 0;
+  for (const LinearInfo& linear : program.linears)
+    elements += linear.rows * linear.cols + (linear.bias ? linear.rows : 0);
+  for (const ParameterInfo& parameter : program.parameters) elements += parameter.width;
+  return 4 * elements;
+}
+
+/// Bytes of the slots that live at an operation, for all tokens.
+Index live_bytes(const BlockProgram& program, Index at, Index tokens) {
+  Index width = 0;
+  for (int slot : live_slots(program, at)) width += program.slot_widths[static_cast<std::size_t>(slot)];
+  return 4 * tokens * width;
+}
+
+/// What a stage holds beside streams and weights while its matrices are solved.
+MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage) {
+  MemoryEstimate memory;
+  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+  const Index square = 4 * width * width;
+  if (stage.moments != Moments::None) memory.statistics = 2 * square;    // H and the factor
+  if (stage.moments == Moments::Cross) memory.statistics += 2 * square;  // D and the solver's P
+  for (const PlannedMatrix& planned : stage.matrices) {
+    const Index elements = planned.matrix.rows * planned.matrix.cols;
+    // Working copy, a product of the same size, codes; the original's mapped pages, what the format encodes and reads
+    // back.
+    memory.solver = std::max(memory.solver, 9 * elements);
+    memory.files = std::max(memory.files, dtype_bytes(planned.matrix.dtype, elements) + 2 * planned.stored_bytes);
+  }
+  return memory;
+}
+
+/// The larger of two moments of a run.
+void keep_larger(MemoryEstimate& most, const MemoryEstimate& other) {
+  if (other.peak() > most.peak()) most = other;
+}
+
+MemoryEstimate block_memory(const BlockProgram& program, const std::vector<PlannedStage>& stages, const RunPlan& plan) {
+  MemoryEstimate most;
+  MemoryEstimate moving;  // streams on their way from one stage to the next
+  moving.weights = std::max(1, plan.streams()) * parameter_bytes(program);
+  if (plan.streams() == 0) moving.weights = 0;
+  moving.streams = plan.streams() * stream_bytes(program, plan.tokens(), plan.length);
+  keep_larger(most, moving);
+  for (const PlannedStage& stage : stages) {
+    MemoryEstimate solving = stage_memory(program, stage);
+    solving.weights = moving.weights;
+    const Index first_op = program.stages[static_cast<std::size_t>(stage.stage)].first_op;
+    solving.streams = plan.streams() * live_bytes(program, first_op, plan.tokens());
+    if (plan.streams() == 0)  // matrices are read one at a time
+      for (const PlannedMatrix& planned : stage.matrices)
+        solving.weights = std::max(solving.weights, 4 * planned.matrix.rows * planned.matrix.cols);
+    keep_larger(most, solving);
+  }
+  return most;
+}
+
+/// Multiplications and additions of one pass of all tokens through a block.
+double forward_flops(const BlockProgram& program, double tokens, double length) {
+  double flops = 0;
+  for (const LinearInfo& linear : program.linears)
+    flops += 2 * tokens * as_double(linear.rows) * as_double(linear.cols);
+  for (const Op& op : program.ops)
+    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
+      const double seen = attention->window > 0 ? std::min(length, as_double(attention->window)) : length;
+      flops += 4 * tokens * seen * as_double(attention->q.width) * (attention->causal ? 0.5 : 1);
+    }
+  return flops;
+}
+
+/// Of one weight in the search for its group's scale and zero: 40 ranges, three zeros where the grid has them.
+double search_flops(const GridOptions& grid) {
+  const double candidates = 40 * (grid.symmetric ? 1 : 3);
+  return grid.search == GridSearch::MinMax ? 4 : candidates * (grid.search == GridSearch::L24 ? 60 : 8);
+}
+
+double stage_flops(const PlannedStage& stage, double tokens) {
+  const double width = as_double(stage.matrices.front().matrix.cols);
+  double flops = 0;
+  if (stage.moments != Moments::None) flops += tokens * width * width + 2.0 / 3 * width * width * width;
+  if (stage.moments == Moments::Cross) flops += 2 * tokens * width * width;
+  for (const PlannedMatrix& planned : stage.matrices) {
+    const double elements = as_double(planned.matrix.rows) * width;
+    flops += elements * search_flops(planned.matrix.grid);
+    if (planned.moments != Moments::None) flops += 2 * elements * width;  // the solve and the report's error
+  }
+  return flops;
+}
+
+/// The largest tensor that is copied: it is hashed and written from mapped pages.
+Index largest_copy(const RunPlan& plan) {
+  Index bytes = 0;
+  for (const TensorInfo& tensor : plan.tensors) bytes = std::max(bytes, tensor.bytes());
+  return bytes;
+}
+
+}  // namespace
+
+void plan_cost(const Model& model, RunPlan& plan) {
+  plan.output_bytes = SafetensorsWriter::file_bytes(plan.tensors);
+  MemoryEstimate most;
+  most.files = largest_copy(plan);
+  for (Index block = 0; block < model.blocks(); ++block) {
+    const BlockProgram& program = model.program(block);
+    const auto& stages = plan.blocks[static_cast<std::size_t>(block)];
+    keep_larger(most, block_memory(program, stages, plan));
+    plan.flops += plan.streams() * forward_flops(program, as_double(plan.tokens()), as_double(plan.length));
+    for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, as_double(plan.tokens()));
+  }
+  most.process = resident_bytes();
+  plan.memory = most;
+}
+
+double estimated_seconds(const Context<Cpu>& context, const RunPlan& plan) {
+  constexpr Index n = 768;
+  const Matrix<float> A(n, n, 1.0f), B(n, n, 1.0f);
+  Matrix<float> C(n, n);
+  double fastest = 1e9;
+  for (int run = 0; run < 4; ++run) {
+    const auto start = std::chrono::steady_clock::now();
+    gemm<float>(context, Transpose::No, Transpose::Yes, 1, A, B, 0, C);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    if (run > 0) fastest = std::min(fastest, seconds.count());
+  }
+  const double rate = 2.0 * n * n * n / fastest;  // flops a second
+  return plan.flops / (0.5 * rate);               // half of it, in the shapes that models have
+}
+
+}  // namespace halftone

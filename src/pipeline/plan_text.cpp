@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "halftone/pipeline/plan.hpp"
+
+namespace halftone {
+namespace {
+
+using nlohmann::json;
+
+double megabytes(Index bytes) { return static_cast<double>(bytes) / 1e6; }
+
+std::string matrix_line(const PlannedMatrix& planned, std::size_t width) {
+  const MatrixPlan& matrix = planned.matrix;
+  return fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>13} {:>8.3f}\n", matrix.module, width, planned.method,
+                     matrix.grid.bits, matrix.grid.group_size, fmt::format("{} x {}", matrix.rows, matrix.cols),
+                     8.0 * static_cast<double>(planned.stored_bytes) / static_cast<double>(matrix.rows * matrix.cols));
+}
+
+json matrix_json(const PlannedMatrix& planned) {
+  const MatrixPlan& matrix = planned.matrix;
+  return {
+      {"module", matrix.module}, {"method", planned.method}, {"options", options_json(planned.method, planned.options)},
+      {"rows", matrix.rows},     {"cols", matrix.cols},      {"stored_bytes", planned.stored_bytes}};
+}
+
+json memory_json(const MemoryEstimate& memory) {
+  return {{"process", memory.process},       {"streams", memory.streams}, {"weights", memory.weights},
+          {"statistics", memory.statistics}, {"solver", memory.solver},   {"files", memory.files}};
+}
+
+}  // namespace
+
+std::string plan_table(const RunPlan& plan, double seconds) {
+  std::size_t width = 6;
+  for (const auto& stages : plan.blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices) width = std::max(width, planned.matrix.module.size());
+  std::string text = fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>13} {:>8}\n", "module", width, "method", "bits", "group",
+                                 "out x in", "bits/w");
+  for (const auto& stages : plan.blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices) text += matrix_line(planned, width);
+  const MemoryEstimate& memory = plan.memory;
+  text += fmt::format("\nlayers        {} in {} blocks; {} linear layers stay as they are\n", plan.matrices(),
+                      plan.blocks.size(), plan.kept.size());
+  text +=
+      fmt::format("calibration   {} windows of {} tokens, {} stream(s)\n", plan.windows, plan.length, plan.streams());
+  text += fmt::format("bits          {:.3f} per quantised weight, {:.3f} over the whole model\n", plan.bits_per_weight,
+                      plan.model_bits_per_weight);
+  text += fmt::format("output        {:.1f} MB, format {}\n", megabytes(plan.output_bytes), plan.format);
+  text += fmt::format(
+      "peak memory   {:.1f} MB = process {:.1f} + streams {:.1f} + weights {:.1f} + statistics {:.1f} + solver {:.1f} "
+      "+ "
+      "files {:.1f}\n",
+      megabytes(memory.peak()), megabytes(memory.process), megabytes(memory.streams), megabytes(memory.weights),
+      megabytes(memory.statistics), megabytes(memory.solver), megabytes(memory.files));
+  text += fmt::format("time          about {:.1f} s ({:.3g} flops)\n", seconds, plan.flops);
+  for (const std::string& note : plan.notes) text += "note: " + note + "\n";
+  return text;
+}
+
+json plan_json(const RunPlan& plan, double seconds) {
+  json layers = json::array();
+  for (const auto& stages : plan.blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices) layers.push_back(matrix_json(planned));
+  return {{"format", plan.format},
+          {"windows", plan.windows},
+          {"window_length", plan.length},
+          {"streams", plan.streams()},
+          {"bits_per_weight", plan.bits_per_weight},
+          {"code_bits_per_weight", plan.code_bits_per_weight},
+          {"model_bits_per_weight", plan.model_bits_per_weight},
+          {"output_bytes", plan.output_bytes},
+          {"peak_bytes", plan.memory.peak()},
+          {"memory", memory_json(plan.memory)},
+          {"flops", plan.flops},
+          {"seconds", seconds},
+          {"kept", plan.kept},
+          {"notes", plan.notes},
+          {"layers", std::move(layers)}};
+}
+
+}  // namespace halftone

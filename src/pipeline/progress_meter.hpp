@@ -1,0 +1,44 @@
+// Counts a run's work, estimates what is left, and carries the caller's wish to stop.
+#pragma once
+
+#include <chrono>
+
+#include "halftone/pipeline/plan.hpp"
+#include "halftone/pipeline/progress.hpp"
+
+namespace halftone {
+
+class ProgressMeter {
+ public:
+  /// `plan` must outlive the meter.
+  ProgressMeter(const RunPlan& plan, const ProgressCallback& callback);
+
+  double seconds() const;
+  /// Tells the caller where the run is. False once the caller has asked to stop.
+  bool report(Phase phase, std::string_view module = {}, const SolveReport* solve = nullptr);
+  /// Throws Status::Cancelled, with how to resume, if the caller has asked to stop.
+  void check() const;
+  /// report, then check.
+  void step(Phase phase) {
+    report(phase);
+    check();
+  }
+  /// A block that an earlier run finished: its matrices count as done, but not as work of this run.
+  void skip_block(const std::vector<PlannedStage>& stages);
+  void matrix_done(const PlannedMatrix& planned);
+  void block_done() { ++now_.blocks_done; }
+  Index blocks_done() const { return now_.blocks_done; }
+
+ private:
+  double work_of(const PlannedMatrix& planned) const;
+
+  const RunPlan& plan_;
+  const ProgressCallback& callback_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Progress now_;
+  double work_ = 0, work_done_ = 0;  ///< of this run
+  double work_begins_ = -1;          ///< seconds() when the first block began
+  bool stopped_ = false;
+};
+
+}  // namespace halftone

@@ -1,0 +1,124 @@
+#include "halftone/pipeline/quantize_model.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "pipeline/fingerprint.hpp"
+#include "pipeline/output_folder.hpp"
+#include "pipeline/process_memory.hpp"
+#include "pipeline/walk.hpp"
+#include "pipeline/xxh64.hpp"
+
+namespace halftone {
+namespace {
+
+/// Blocks of the journal whose bytes are still what was recorded. After a crash of the whole machine a disk may have
+/// kept the journal's line and lost the tensors'.
+std::size_t intact_blocks(const RunPlan& plan, const OutputModel& output, const Journal& journal) {
+  for (const JournalBlock& block : journal.blocks()) {
+    std::uint64_t hash = 0;
+    for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block.block)])
+      for (const PlannedMatrix& planned : stage.matrices) hash = output.stored_hash(planned, hash);
+    if (hex(hash) != block.hash) return static_cast<std::size_t>(block.block);
+  }
+  return journal.blocks().size();
+}
+
+/// The calibration ids, or none where no method wants them.
+Matrix<std::int32_t> load_calibration(const Model& model, const Recipe& recipe, const RunPlan& plan) {
+  if (plan.moments == Moments::None) return {};
+  return load_windows(recipe.calibration.file, model.checkpoint().directory(), model.vocabulary(),
+                      recipe.calibration.windows);
+}
+
+RunReport totals(const RunPlan& plan, const OutputFolder& folder, const Checkpoint& checkpoint) {
+  RunReport report;
+  report.model = checkpoint.directory();
+  report.output = folder.final_path();
+  report.format = plan.format;
+  report.bits_per_weight = plan.bits_per_weight;
+  report.code_bits_per_weight = plan.code_bits_per_weight;
+  report.model_bits_per_weight = plan.model_bits_per_weight;
+  report.notes = plan.notes;
+  return report;
+}
+
+std::vector<LayerReport> finished_layers(const Journal& journal) {
+  std::vector<LayerReport> layers;
+  for (const JournalBlock& block : journal.blocks())
+    layers.insert(layers.end(), block.layers.begin(), block.layers.end());
+  return layers;
+}
+
+struct Run {
+  const Context<Cpu>& context;
+  const Model& model;
+  const RunPlan& plan;
+  const Matrix<std::int32_t>& ids;
+  const RunOptions& options;
+};
+
+/// Writes everything that the output will hold into the staging folder. The journal is unlocked when this returns.
+void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::json& fingerprint, ProgressMeter& meter,
+                 RunReport& report) {
+  Journal journal(folder.journal(), fingerprint);
+  const bool fresh = journal.blocks().empty();
+  if (fresh) folder.clear_staging();
+  OutputModel output(run.plan, run.model.checkpoint(), folder.staging(), fresh ? WriteMode::Create : WriteMode::Resume,
+                     run.options.shard_bytes);
+  const std::size_t intact = intact_blocks(run.plan, output, journal);
+  if (intact < journal.blocks().size())
+    report.notes.push_back(concat("block ", intact, " of the unfinished run was damaged and is solved again"));
+  journal.keep_first(intact);
+  report.blocks_resumed = static_cast<Index>(intact);
+  output.copy_rest([&] { return meter.report(Phase::Open); });
+  meter.check();
+  LayerLog log(folder.staging());
+  report.layers = Walk(run.context, run.model, run.plan, run.ids, output, journal, log, meter).run();
+  output.finish();
+}
+
+}  // namespace
+
+RunPlan plan_model(const Context<Cpu>& context, const std::filesystem::path& model, const Recipe& recipe) {
+  const Checkpoint checkpoint(model);
+  const Model opened(checkpoint);
+  const auto [windows, length] = calibration_shape(recipe.calibration);
+  return make_plan(context, opened, recipe, windows, length);
+}
+
+RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::path& model,
+                         const std::filesystem::path& out, const Recipe& recipe, const RunOptions& options) {
+  const OutputFolder folder(out, options.resume);
+  const Checkpoint checkpoint(model);
+  const Model opened(checkpoint);
+  const auto [windows, length] = calibration_shape(recipe.calibration);
+  const RunPlan plan = make_plan(context, opened, recipe, windows, length);
+  ProgressMeter meter(plan, options.progress);
+  meter.step(Phase::Open);
+  const Matrix<std::int32_t> ids = load_calibration(opened, recipe, plan);
+  const nlohmann::json fingerprint = run_fingerprint(context, opened, plan, ids);
+  meter.step(Phase::Open);
+
+  RunReport report = totals(plan, folder, checkpoint);
+  if (folder.complete()) {
+    report.layers = finished_layers(Journal(folder.journal(), fingerprint));
+    report.blocks_resumed = static_cast<Index>(plan.blocks.size());
+    folder.remove_partial();
+  } else {
+    folder.create();
+    try {
+      fill_folder({context, opened, plan, ids, options}, folder, fingerprint, meter, report);
+    } catch (const Error& error) {
+      const bool worthless = !folder.resumed() && meter.blocks_done() == 0 && error.status() != Status::Cancelled;
+      if (worthless) folder.discard();
+      throw;
+    }
+    folder.publish();
+  }
+  report.output_bytes = folder_bytes(folder.final_path());
+  report.seconds = meter.seconds();
+  report.peak_bytes = peak_resident_bytes();
+  return report;
+}
+
+}  // namespace halftone
