@@ -12,9 +12,11 @@
 namespace halftone::cli {
 namespace {
 
+constexpr Index default_eval_windows = 64;
+
 struct EvalArguments {
   std::string model, data, reference;
-  WindowOptions windows{.windows = 64, .length = 256, .seed = {}};
+  WindowOptions windows;
 };
 
 nlohmann::json result_json(const Evaluation& result, double seconds) {
@@ -48,7 +50,10 @@ void run_eval(const EvalArguments& arguments, const Common& common) {
     reference_checkpoint.emplace(arguments.reference);
     reference.emplace(*reference_checkpoint);
   }
-  const Matrix<std::int32_t> ids = load_windows(arguments.data, arguments.model, model.vocabulary(), arguments.windows);
+  WindowOptions windows = arguments.windows;
+  const bool text = !arguments.data.ends_with(".safetensors");
+  if (text && !windows.windows) windows.windows = default_eval_windows;
+  const Matrix<std::int32_t> ids = load_windows(arguments.data, arguments.model, model.vocabulary(), windows);
   ProgressLine line(true);
   const auto progress = [&](double done) {
     line.show("evaluating", done);
@@ -72,8 +77,9 @@ void add_eval(CLI::App& app, Common& common) {
   command->add_option("MODEL", arguments->model, "checkpoint directory, dense or quantised")->required();
   command->add_option("--data", arguments->data, "text (.txt, .jsonl) or token ids (.safetensors)")->required();
   command->add_option("--reference", arguments->reference, "checkpoint directory to compare with: KL, top-1 agreement");
-  command->add_option("--windows", arguments->windows.windows, "windows of text")->capture_default_str();
-  command->add_option("--window-length", arguments->windows.length, "tokens of a window")->capture_default_str();
+  command->add_option("--windows", arguments->windows.windows,
+                      "how many windows [default 64 of text, all of token ids]");
+  command->add_option("--window-length", arguments->windows.length, "tokens of a window of text [default 256]");
   command->add_option("--seed", arguments->windows.seed, "shuffle the windows before taking the first");
   add_common_flags(*command, common, true);
   command->footer(

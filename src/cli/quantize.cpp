@@ -120,9 +120,9 @@ void add_recipe_flags(CLI::App& command, QuantizeArguments& arguments) {
       ->type_name("REGEX NAME=VALUE,...");
   command.add_option("--calibration", arguments.calibration, "text (.txt, .jsonl) or token ids (.safetensors)")
       ->type_name("FILE");
-  command.add_option("--windows", arguments.windows, "windows of calibration text [default 128]")
+  command.add_option("--windows", arguments.windows, "how many windows [default 128 of text, all of token ids]")
       ->check(CLI::PositiveNumber);
-  command.add_option("--window-length", arguments.length, "tokens of a window [default 256]")
+  command.add_option("--window-length", arguments.length, "tokens of a window of text [default 256]")
       ->check(CLI::PositiveNumber);
   command.add_option("--seed", arguments.seed, "shuffle the windows before taking the first");
 }

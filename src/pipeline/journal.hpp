@@ -1,5 +1,6 @@
-// The journal of a run: what it is a run of, and which blocks are finished. Append-only, one JSON line an entry, flushed
-// to the disk before the next block begins. A line that a crash tore is recognised by its check sum and dropped.
+// The journal of a run: what it is a run of, and which blocks are finished. Append-only, one JSON line an entry,
+// flushed to the disk before the next block begins. A line that a crash tore is recognised by its check sum and
+// dropped.
 //
 //   {"check":"<xxh64 of the entry's text>","entry":{"run":{fingerprint}}}
 //   {"check":"...","entry":{"block":0,"hash":"<of the tensors written>","layers":[...]}}
@@ -42,9 +43,9 @@ class Journal {
 
   std::filesystem::path file_;
   FileDescriptor descriptor_;
-  std::int64_t size_ = 0;                ///< bytes of whole lines
-  std::int64_t run_end_ = 0;             ///< of them, the first
-  std::vector<std::int64_t> block_ends_; ///< size after each block's line
+  std::int64_t size_ = 0;                 ///< bytes of whole lines
+  std::int64_t run_end_ = 0;              ///< of them, the first
+  std::vector<std::int64_t> block_ends_;  ///< size after each block's line
   std::vector<JournalBlock> blocks_;
 };
 

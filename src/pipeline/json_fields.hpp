@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -39,6 +40,15 @@ class JsonFields {
       if (std::is_unsigned_v<T>) check(found->is_number_unsigned(), key, *found, "a number from 0 on");
     }
     value = found->get<T>();
+  }
+  /// As read, for a value that need not be; null leaves it open too.
+  template <class T>
+  void read(const char* key, std::optional<T>& value) {
+    const nlohmann::json* found = find(key);
+    if (found == nullptr || found->is_null()) return;
+    T given{};
+    read(key, given);
+    value = given;
   }
   /// Refuses keys that nobody asked for.
   void finish() const {

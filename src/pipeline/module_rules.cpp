@@ -51,8 +51,8 @@ ModulePattern::ModulePattern(const std::string& expression) : state_(std::make_u
   int error = 0;
   PCRE2_SIZE where = 0;
   state_->expression = expression;
-  state_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(), PCRE2_UTF, &error,
-                                   &where, nullptr));
+  state_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(), PCRE2_UTF,
+                                   &error, &where, nullptr));
   if (!state_->code)
     fail(Status::InvalidArgument, "recipe: rule '", expression, "' is no regular expression: ", message_of(error),
          " at character ", where);

@@ -18,8 +18,8 @@ class ModulePattern {
   explicit ModulePattern(const std::string& expression);
   ~ModulePattern();
   ModulePattern(ModulePattern&&) noexcept;
-  /// True if the expression matches somewhere in `module`. Throws Status::InvalidArgument where matching needs more work
-  /// than a name is worth.
+  /// True if the expression matches somewhere in `module`. Throws Status::InvalidArgument where matching needs more
+  /// work than a name is worth.
   bool matches(std::string_view module) const;
 
  private:

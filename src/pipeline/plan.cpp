@@ -174,11 +174,15 @@ Index RunPlan::matrices() const {
 
 std::pair<Index, Index> calibration_shape(const Calibration& calibration) {
   const WindowOptions& wanted = calibration.windows;
-  if (calibration.file.extension() != ".safetensors") return {wanted.windows, wanted.length};
-  const SafetensorsFile file(calibration.file);
-  const auto& tensors = file.tensors();
-  if (tensors.size() != 1 || tensors[0].shape.size() != 2) return {wanted.windows, wanted.length};
-  return {std::min(wanted.windows, tensors[0].shape[0]), tensors[0].shape[1]};
+  if (calibration.file.extension() == ".safetensors") {
+    const SafetensorsFile file(calibration.file);
+    if (file.tensors().size() == 1 && file.tensors()[0].shape.size() == 2) {
+      const std::vector<std::int64_t>& shape = file.tensors()[0].shape;
+      return {std::min(wanted.windows.value_or(shape[0]), shape[0]), shape[1]};
+    }
+  }
+  return {wanted.windows.value_or(WindowOptions::default_windows),
+          wanted.length.value_or(WindowOptions::default_length)};
 }
 
 RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length) {

@@ -46,11 +46,7 @@ void read_calibration(const json& object, const std::string& who, Calibration& c
   calibration.file = file;
   fields.read("windows", calibration.windows.windows);
   fields.read("window_length", calibration.windows.length);
-  if (const json* seed = fields.find("seed"); seed != nullptr && !seed->is_null()) {
-    std::uint64_t value = 0;
-    fields.read("seed", value);
-    calibration.windows.seed = value;
-  }
+  fields.read("seed", calibration.windows.seed);
   fields.finish();
 }
 
@@ -70,6 +66,11 @@ json typed(const OptionInfo* info, const std::string& text) {
       return value;
   }
   return text;
+}
+
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
 }
 
 Recipe read_recipe(const json& document, const std::string& who, const Recipe& base) {
@@ -128,9 +129,9 @@ json recipe_json(const Recipe& recipe) {
           {"format", recipe.format},
           {"calibration",
            {{"file", recipe.calibration.file.string()},
-            {"windows", windows.windows},
-            {"window_length", windows.length},
-            {"seed", windows.seed ? json(*windows.seed) : json(nullptr)}}}};
+            {"windows", or_null(windows.windows)},
+            {"window_length", or_null(windows.length)},
+            {"seed", or_null(windows.seed)}}}};
 }
 
 }  // namespace halftone
