@@ -10,48 +10,38 @@
 
 namespace halftone::detail::HALFTONE_LEAF {
 
-/// Tile of registers of the small product: rows of A, and 64-byte packs of B. At most 16 vectors, 8 where there are 16.
-inline constexpr int wide_packs = vector_bytes == 64 ? 4 : 1;
-inline constexpr int few_packs = vector_bytes == 64 ? 2 : 1;
-inline constexpr int tile_rows = vector_bytes == 16 ? 2 : 4;
+/// Registers of the small product's tile: rows of A, and registers of B's columns. AVX-512 has 32, the others 16.
+inline constexpr int tile_rows = 4;
+inline constexpr int wide_registers = vector_bytes == 64 ? 4 : 2;
 
-/// C [rows, packs · lanes] = A [rows, k] · B [k, packs · lanes].
-template <int rows, int packs, class S>
+/// C [rows, registers · lanes] = A [rows, k] · B [k, registers · lanes].
+template <int rows, int registers, class S>
 HALFTONE_INLINE void product_tile(const S* A, Index lda, const S* B, Index ldb, Index k, S* C, Index ldc) {
-  using L = Lanes<S>;
-  L sums[rows][packs];
-  for (auto& row : sums)
-    for (L& sum : row) sum = L(S(0));
-  for (Index i = 0; i < k; ++i) {
-    L b[packs];
-    for (int p = 0; p < packs; ++p) b[p] = L::load(B + i * ldb + p * L::count);
-    for (int r = 0; r < rows; ++r) {
-      const L a(A[r * lda + i]);
-      for (int p = 0; p < packs; ++p) sums[r][p] = L::multiply_add(a, b[p], sums[r][p]);
-    }
-  }
+  constexpr Index lanes = vector_lanes<S>;
+  Vector<S> sums[rows][registers] = {};
+  for (Index i = 0; i < k; ++i)
+    for (int r = 0; r < rows; ++r)
+      for (int v = 0; v < registers; ++v) sums[r][v] += A[r * lda + i] * vector_at(B + i * ldb + v * lanes);
   for (int r = 0; r < rows; ++r)
-    for (int p = 0; p < packs; ++p) sums[r][p].store(C + r * ldc + p * L::count);
+    for (int v = 0; v < registers; ++v) vector_at(C + r * ldc + v * lanes) = sums[r][v];
 }
 
-/// All rows of C for `packs` packs of columns.
-template <int packs, class S>
+/// All rows of C for a few registers of columns.
+template <int registers, class S>
 HALFTONE_INLINE void product_columns(Index m, const S* A, Index lda, const S* B, Index ldb, Index k, S* C, Index ldc) {
   Index row = 0;
   for (; row + tile_rows <= m; row += tile_rows)
-    product_tile<tile_rows, packs>(A + row * lda, lda, B, ldb, k, C + row * ldc, ldc);
-  for (; row < m; ++row) product_tile<1, packs>(A + row * lda, lda, B, ldb, k, C + row * ldc, ldc);
+    product_tile<tile_rows, registers>(A + row * lda, lda, B, ldb, k, C + row * ldc, ldc);
+  for (; row < m; ++row) product_tile<1, registers>(A + row * lda, lda, B, ldb, k, C + row * ldc, ldc);
 }
 
 /// C [m, n] = A [m, k] · B [k, n]; n is a multiple of the lanes.
 template <class S>
 void small_product(Index m, Index n, Index k, const S* A, Index lda, const S* B, Index ldb, S* C, Index ldc) {
-  constexpr Index lanes = Lanes<S>::count;
+  constexpr Index lanes = vector_lanes<S>, wide = wide_registers * lanes;
   Index col = 0;
-  for (; col + wide_packs * lanes <= n; col += wide_packs * lanes)
-    product_columns<wide_packs>(m, A, lda, B + col, ldb, k, C + col, ldc);
-  for (; col + few_packs * lanes <= n; col += few_packs * lanes)
-    product_columns<few_packs>(m, A, lda, B + col, ldb, k, C + col, ldc);
+  for (; col + wide <= n; col += wide) product_columns<wide_registers>(m, A, lda, B + col, ldb, k, C + col, ldc);
+  for (; col + 2 * lanes <= n; col += 2 * lanes) product_columns<2>(m, A, lda, B + col, ldb, k, C + col, ldc);
   for (; col < n; col += lanes) product_columns<1>(m, A, lda, B + col, ldb, k, C + col, ldc);
 }
 
@@ -76,30 +66,45 @@ HALFTONE_INLINE S exponentials(const AttentionHead<S>& head, Index first, Index 
     const L score = L::load(scores + j) * L(head.scale);
     (head.soft_cap > 0 ? capped(score, head.soft_cap) : score).store(scores + j);
   }
-  const S nothing = S(-__builtin_inff());
+  const S nothing = -S(__builtin_inf());
   for (Index j = first; j < keys.first; ++j) scores[j - first] = nothing;
   for (Index j = keys.last; j < first + width; ++j) scores[j - first] = nothing;
   L largest(nothing);
-  for (Index j = 0; j < width; j += L::count) largest = L::larger(L::load(scores + j), largest);
-  const L top(largest.largest());
+  for (Index j = 0; j < width; j += L::count) largest = larger(L::load(scores + j), largest);
+  const L top(lane_largest(largest));
   L sum(S(0));
   for (Index j = 0; j < width; j += L::count) {
     const L p = exp(L::load(scores + j) - top);
     p.store(scores + j);
     sum = sum + p;
   }
-  return sum.sum();
+  return lane_sum(sum);
 }
 
-/// k transposed and v, padded with zeros.
+/// k transposed, its rows padded with zeros: [head_dim, stride]. Sixteen keys at a time, so that they stay in the
+/// cache.
 template <class S>
-HALFTONE_INLINE void pack_keys(const AttentionHead<S>& head, S* keys, Index keys_stride, S* values, Index width) {
-  for (Index c = 0; c < head.head_dim; ++c) {
-    for (Index j = 0; j < head.length; ++j) keys[c * keys_stride + j] = head.k[j * head.k_stride + c];
-    for (Index j = head.length; j < keys_stride; ++j) keys[c * keys_stride + j] = S(0);
+HALFTONE_INLINE void transpose_keys(const AttentionHead<S>& head, Index stride, S* keys) {
+  constexpr Index block = lane_count<S>;
+  for (Index first = 0; first < stride; first += block) {
+    const Index count = first + block < head.length ? block : head.length - first;
+    const S* source = head.k + first * head.k_stride;
+    for (Index c = 0; c < head.head_dim; ++c) {
+      S* target = keys + c * stride + first;
+      if (count == block)
+        for (Index j = 0; j < block; ++j) target[j] = source[j * head.k_stride + c];
+      else
+        for (Index j = 0; j < block; ++j) target[j] = j < count ? source[j * head.k_stride + c] : S(0);
+    }
   }
+}
+
+/// v, its rows side by side and padded with zeros: [length, width].
+template <class S>
+HALFTONE_INLINE void pack_values(const AttentionHead<S>& head, Index width, S* values) {
   for (Index j = 0; j < head.length; ++j)
-    for (Index c = 0; c < width; ++c) values[j * width + c] = c < head.head_dim ? head.v[j * head.v_stride + c] : S(0);
+    for (Index c = 0; c < width; c += lane_count<S>)
+      load_some(head.v + j * head.v_stride + c, head.head_dim - c).store(values + j * width + c);
 }
 
 template <class S>
@@ -110,7 +115,8 @@ void attend(const AttentionHead<S>& head) {
   S* const values = keys + head.head_dim * stride;      // [length, width]
   S* const scores = values + head.length * width;       // [tile, stride]
   S* const outputs = scores + attention_tile * stride;  // [tile, width]
-  pack_keys(head, keys, stride, values, width);
+  transpose_keys(head, stride, keys);
+  pack_values(head, width, values);
   for (Index query = 0; query < head.length; query += attention_tile) {
     const Index rows = query + attention_tile < head.length ? attention_tile : head.length - query;
     const Index first = visible_keys(head, query).first / L::count * L::count;

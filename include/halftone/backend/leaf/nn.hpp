@@ -11,16 +11,16 @@ HALFTONE_INLINE S sum_of_squares(const S* x, Index width, S shift) {
   using L = Lanes<S>;
   L sum(S(0));
   for (Index i = 0; i < width; i += L::count) {
-    const L deviation = L::load(x + i, width - i, shift) - L(shift);
-    sum = L::multiply_add(deviation, deviation, sum);
+    const L deviation = load_some(x + i, width - i, shift) - L(shift);
+    sum = multiply_add(deviation, deviation, sum);
   }
-  return sum.sum();
+  return lane_sum(sum);
 }
 template <class S>
 HALFTONE_INLINE S sum_of(const S* x, Index width) {
   Lanes<S> sum(S(0));
-  for (Index i = 0; i < width; i += Lanes<S>::count) sum = sum + Lanes<S>::load(x + i, width - i);
-  return sum.sum();
+  for (Index i = 0; i < width; i += Lanes<S>::count) sum = sum + load_some(x + i, width - i);
+  return lane_sum(sum);
 }
 
 template <class S>
@@ -33,7 +33,7 @@ void rms_norm(const S* x, const S* weight, Index width, S epsilon, S* y) {
   using L = Lanes<S>;
   const L scale(inverse_root(sum_of_squares(x, width, S(0)) / S(width) + epsilon));
   for (Index i = 0; i < width; i += L::count)
-    (L::load(x + i, width - i) * scale * L::load(weight + i, width - i)).store(y + i, width - i);
+    store_some(load_some(x + i, width - i) * scale * load_some(weight + i, width - i), y + i, width - i);
 }
 
 template <class S>
@@ -42,9 +42,9 @@ void layer_norm(const S* x, const S* weight, const S* bias, Index width, S epsil
   const S mean = sum_of(x, width) / S(width);
   const L scale(inverse_root(sum_of_squares(x, width, mean) / S(width) + epsilon));
   for (Index i = 0; i < width; i += L::count) {
-    const L unit = (L::load(x + i, width - i) - L(mean)) * scale;
-    const L shift = bias ? L::load(bias + i, width - i) : L(S(0));
-    L::multiply_add(unit, L::load(weight + i, width - i), shift).store(y + i, width - i);
+    const L unit = (load_some(x + i, width - i) - L(mean)) * scale;
+    const L shift = bias ? load_some(bias + i, width - i) : L(S(0));
+    store_some(multiply_add(unit, load_some(weight + i, width - i), shift), y + i, width - i);
   }
 }
 
@@ -53,10 +53,10 @@ void rotate(const S* x, const S* cosine, const S* sine, Index pairs, S* y) {
   using L = Lanes<S>;
   for (Index i = 0; i < pairs; i += L::count) {
     const Index left = pairs - i;
-    const L a = L::load(x + i, left), b = L::load(x + pairs + i, left);
-    const L c = L::load(cosine + i, left), s = L::load(sine + i, left);
-    (a * c - b * s).store(y + i, left);
-    (b * c + a * s).store(y + pairs + i, left);
+    const L a = load_some(x + i, left), b = load_some(x + pairs + i, left);
+    const L c = load_some(cosine + i, left), s = load_some(sine + i, left);
+    store_some(a * c - b * s, y + i, left);
+    store_some(b * c + a * s, y + pairs + i, left);
   }
 }
 
@@ -65,10 +65,10 @@ template <class S>
 HALFTONE_INLINE Lanes<S> activated(Activation activation, const Lanes<S>& x) {
   using L = Lanes<S>;
   switch (activation) {
-    case Activation::Relu: return L::larger(L(S(0)), x);
+    case Activation::Relu: return larger(L(S(0)), x);
     case Activation::Silu: return x / (L(S(1)) + exp(L(S(0)) - x));
     case Activation::GeluTanh: {
-      const L u = x * L::multiply_add(x * x, L(S(1.5957691216057308 * 0.044715)), L(S(1.5957691216057308)));
+      const L u = x * multiply_add(x * x, L(S(1.5957691216057308 * 0.044715)), L(S(1.5957691216057308)));
       return x / (L(S(1)) + exp(L(S(0)) - u));
     }
     case Activation::Gelu: break;
@@ -84,8 +84,8 @@ void activate(Activation activation, const S* x, const S* up, Index count, S* y)
   using L = Lanes<S>;
   for (Index i = 0; i < count; i += L::count) {
     const Index left = count - i;
-    const L value = activated(activation, L::load(x + i, left));
-    (up ? value * L::load(up + i, left) : value).store(y + i, left);
+    const L value = activated(activation, load_some(x + i, left));
+    store_some(up ? value * load_some(up + i, left) : value, y + i, left);
   }
 }
 
@@ -100,7 +100,7 @@ HALFTONE_INLINE Lanes<S> capped(const Lanes<S>& x, S cap) {
 template <class S>
 void soft_cap(S cap, S* x, Index count) {
   for (Index i = 0; i < count; i += Lanes<S>::count)
-    capped(Lanes<S>::load(x + i, count - i), cap).store(x + i, count - i);
+    store_some(capped(load_some(x + i, count - i), cap), x + i, count - i);
 }
 
 /// Sum of the lanes of `sums`, in order.
@@ -121,7 +121,7 @@ double log_sum_exp(const S* x, Index count, Index* largest) {
   double sums[L::count] = {};
   for (Index i = 0; i < count; i += L::count) {
     S terms[L::count];
-    exp(L::load(x + i, count - i, -__builtin_inff()) - L(x[top])).store(terms);
+    exp(load_some(x + i, count - i, -S(__builtin_inf())) - L(x[top])).store(terms);
     for (Index lane = 0; lane < L::count; ++lane) sums[lane] += double(terms[lane]);
   }
   return double(x[top]) + __builtin_log(total<S>(sums));
@@ -135,10 +135,10 @@ double divergence(const S* x, double x_log_sum, const S* z, double z_log_sum, In
   for (Index i = 0; i < count; i += L::count) {
     const Index left = count - i;
     S p[L::count], a[L::count], b[L::count];
-    const L lanes = L::load(x + i, left, S(x_log_sum));
+    const L lanes = load_some(x + i, left, S(x_log_sum));
     exp(lanes - L(S(x_log_sum))).store(p);
     lanes.store(a);
-    L::load(z + i, left, S(z_log_sum)).store(b);
+    load_some(z + i, left, S(z_log_sum)).store(b);
     for (Index lane = 0; lane < L::count; ++lane)
       sums[lane] += lane < left ? double(p[lane]) * (double(a[lane]) - double(b[lane]) + shift) : 0;
   }
