@@ -1,13 +1,39 @@
 #include "halftone/model/stream.hpp"
 
 #include <algorithm>  // find, min
-#include <utility>    // move
+#include <atomic>
+#include <utility>  // move
 
 namespace halftone {
 namespace {
 
 bool contains(const std::vector<int>& list, int value) {
   return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+/// Numbers per token in the slots that ops [first, last) write, `kept` ones excepted.
+Index scratch_width(const BlockProgram& program, Index first, Index last, const std::vector<int>& kept) {
+  Index width = 0;
+  std::vector<int> counted = kept;
+  for (Index op = first; op < last; ++op) {
+    const int slot = operand_written(program.ops[static_cast<std::size_t>(op)]).slot;
+    if (contains(counted, slot)) continue;
+    counted.push_back(slot);
+    width += program.slot_widths[static_cast<std::size_t>(slot)];
+  }
+  return width;
+}
+
+/// Chunks that run side by side, one on each thread: as many as threads if there are enough of them and their scratch
+/// is no more than 1 GiB together, else one.
+Index chunks_at_once(Index chunks, Index chunk_bytes, int threads) {
+  constexpr Index most_bytes = Index{1} << 30;
+  return chunks >= threads && chunk_bytes <= most_bytes / threads ? threads : 1;
+}
+
+std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
 }
 
 }  // namespace
@@ -41,14 +67,7 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
     if (matrix.empty())
       matrix = context_->template allocate<S>(tokens_, program_->slot_widths[static_cast<std::size_t>(slot)]);
   }
-  BlockRunner<S, Backend> runner(*context_, *program_, length_);
-  std::vector<MatrixView<S>> views(slots_.size());
-  for (Index first = 0; first < tokens_; first += windows_at_once_ * length_) {
-    const Index rows = std::min(windows_at_once_ * length_, tokens_ - first);
-    for (std::size_t i = 0; i < slots_.size(); ++i)
-      views[i] = slots_[i].empty() ? MatrixView<S>() : slots_[i].view().middle_rows(first, rows);
-    runner.run(at_, target, weights, views);
-  }
+  run_chunks(weights, target);
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (!contains(live, static_cast<int>(i))) slots_[i] = Matrix();
   at_ = target;
@@ -57,6 +76,29 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
   slots_.clear();
   program_ = nullptr;
   at_ = 0;
+}
+
+template <class S, class Backend>
+void Stream<S, Backend>::run_chunks(const BlockWeights<S, Backend>& weights, Index target) {
+  const Index chunk = windows_at_once_ * length_, chunks = (tokens_ + chunk - 1) / chunk;
+  const auto kept = both(live_slots(*program_, at_), live_slots(*program_, target));
+  const Index scratch = scratch_width(*program_, at_, target, kept) * chunk * static_cast<Index>(sizeof(S));
+  const Index workers = chunks_at_once(chunks, scratch, context_->threads());
+  std::atomic<Index> next{0};
+  const auto work = [&](Index) {
+    BlockRunner<S, Backend> runner(*context_, *program_, length_);
+    std::vector<MatrixView<S>> views(slots_.size());
+    for (Index c = next++; c < chunks; c = next++) {
+      const Index first = c * chunk, rows = std::min(chunk, tokens_ - first);
+      for (std::size_t i = 0; i < slots_.size(); ++i)
+        views[i] = slots_[i].empty() ? MatrixView<S>() : slots_[i].view().middle_rows(first, rows);
+      runner.run(at_, target, weights, views);
+    }
+  };
+  if (workers == 1)
+    work(0);
+  else
+    parallel_for(static_cast<int>(workers), workers, work);
 }
 
 template <class S, class Backend>
@@ -70,26 +112,22 @@ MatrixView<const S> Stream<S, Backend>::view(const Operand& operand) const {
 template class Stream<float, Cpu>;
 template class Stream<double, Cpu>;
 
-Index stream_bytes(const BlockProgram& program, Index tokens, Index length, Index element_bytes) {
+Index stream_bytes(const BlockProgram& program, Index tokens, Index length, int threads) {
+  constexpr Index number = sizeof(float);
   std::vector<Index> stops{0};
   for (const Stage& stage : program.stages) stops.push_back(stage.first_op);
   stops.push_back(program.size());
-  const Index chunk = std::min(tokens, chunk_windows(length) * length);
+  const Index chunk = std::min(tokens, chunk_windows(length) * length), chunks = (tokens + chunk - 1) / chunk;
   Index most = 0;
   for (std::size_t i = 0; i + 1 < stops.size(); ++i) {
-    const std::vector<int> before = live_slots(program, stops[i]), after = live_slots(program, stops[i + 1]);
+    const auto before = live_slots(program, stops[i]), after = live_slots(program, stops[i + 1]);
     Index bytes = 0;
-    for (int slot = 0; slot < static_cast<int>(program.slots()); ++slot) {
-      const Index width = program.slot_widths[static_cast<std::size_t>(slot)] * element_bytes;
-      bool touched = false;
-      for (Index op = stops[i]; op < stops[i + 1]; ++op)
-        touched = touched || operand_written(program.ops[static_cast<std::size_t>(op)]).slot == slot;
+    for (int slot = 0; slot < static_cast<int>(program.slots()); ++slot)
       if (contains(before, slot) || contains(after, slot))
-        bytes += checked_product(tokens, width);
-      else if (touched)
-        bytes += checked_product(chunk, width);
-    }
-    most = std::max(most, bytes);
+        bytes += checked_product(tokens, program.slot_widths[static_cast<std::size_t>(slot)] * number);
+    const Index width = scratch_width(program, stops[i], stops[i + 1], both(before, after)) * number;
+    const Index scratch = checked_product(chunk, width);
+    most = std::max(most, bytes + chunks_at_once(chunks, scratch, threads) * scratch);
   }
   return most;
 }

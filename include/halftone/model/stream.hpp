@@ -8,10 +8,11 @@
 
 namespace halftone {
 
-/// Windows that are run at once. Depends on nothing but the length, so that a resumed run cuts where the first one did.
-inline Index chunk_windows(Index length) { return std::max<Index>(1, 2048 / length); }
+/// Windows that are run at once, as one chunk: about 512 tokens, so that a chunk's slots stay in a core's cache.
+/// Depends on nothing but the length, so that a resumed run cuts where the first one did.
+inline Index chunk_windows(Index length) { return std::max<Index>(1, 512 / length); }
 
-/// Holds the slots that are live at one operation of one block, for every window, and nothing else.
+/// Holds the slots that are live at one operation of one block, for every window.
 ///
 ///   Stream stream(context, model.embed(context, ids), length);
 ///   for each block:
@@ -34,7 +35,9 @@ class Stream {
   /// Begins a block. Throws Status::InvalidArgument inside another one, Status::ShapeMismatch for another width.
   /// `program` must live until the block is left.
   void enter(const BlockProgram& program);
-  /// Moves all windows from at() to op `target` (at() .. size). At the program's size the block is left.
+  /// Moves all windows from at() to op `target` (at() .. size). At the program's size the block is left. Every thread
+  /// takes a chunk through all operations, or, where there are few chunks or they need much scratch, all threads share
+  /// each operation of one chunk: the same bytes either way.
   /// Throws Status::InvalidArgument for a target behind at() or outside a block.
   void advance(const BlockWeights<S, Backend>& weights, Index target);
 
@@ -47,6 +50,8 @@ class Stream {
   const Matrix& hidden() const { return hidden_; }
 
  private:
+  void run_chunks(const BlockWeights<S, Backend>& weights, Index target);
+
   const Context<Backend>* context_;
   Matrix hidden_;  // empty inside a block
   Index tokens_, length_, windows_at_once_, at_ = 0;
@@ -54,7 +59,8 @@ class Stream {
   std::vector<Matrix> slots_;  // by slot; empty where it is not live
 };
 
-/// Most bytes that a stream of `tokens` tokens holds anywhere in the block, scratch of a chunk included.
-Index stream_bytes(const BlockProgram& program, Index tokens, Index length, Index element_bytes = 4);
+/// Most bytes that a stream of `tokens` tokens in float holds anywhere in the block, on its way from stage to stage,
+/// the scratch of its chunks included.
+Index stream_bytes(const BlockProgram& program, Index tokens, Index length, int threads = available_threads());
 
 }  // namespace halftone
