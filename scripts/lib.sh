@@ -1,5 +1,5 @@
 # Shared by the scripts of this folder, which source it.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # used by those
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=${JOBS:-$(nproc)}

@@ -56,7 +56,7 @@ class Node {
   void off(const char* name) const {
     if (!has(name)) return;
     const json& value = at(name);
-    require(value == false || value == 0 || value == "", Status::Unsupported, who_, ".", name, " is ",
+    require(value == false || value == 0 || value == json(""), Status::Unsupported, who_, ".", name, " is ",
             shortened(value.dump()), ", which is not done here");
   }
 
