@@ -1,5 +1,6 @@
 #include "halftone/model/config.hpp"
 
+#include <algorithm>  // min
 #include <cmath>
 #include <utility>  // pair
 
@@ -12,7 +13,7 @@ namespace {
 using detail::ConfigReader;
 
 constexpr Index largest_size = Index{1} << 30;  // of a width or a vocabulary: their products fit in 63 bits
-constexpr Index most_blocks = 1 << 16;
+constexpr Index most_blocks = 1 << 16, largest_head = 1 << 16;
 
 Activation read_activation(const ConfigReader& reader, std::string_view key) {
   constexpr std::pair<std::string_view, Activation> known[] = {
@@ -34,9 +35,9 @@ void read_heads(const ConfigReader& reader, ModelConfig& c) {
   reader.check(c.heads % c.kv_heads == 0, "num_key_value_heads", concat("a divisor of ", c.heads, " heads"));
   if (!reader.has("head_dim"))
     reader.check(c.hidden % c.heads == 0, "hidden_size", concat("a multiple of ", c.heads, " heads, or 'head_dim'"));
-  c.head_dim = reader.integer("head_dim", 1, largest_size, c.hidden / c.heads);
-  reader.check(c.head_dim <= largest_size / c.heads, "head_dim",
-               concat("at most ", largest_size / c.heads, " with ", c.heads, " heads"));
+  c.head_dim = reader.integer("head_dim", 1, largest_head, c.hidden / c.heads);
+  const Index most = std::min(largest_head, largest_size / c.heads);  // derived ones can be too large as well
+  reader.check(c.head_dim <= most, "head_dim", concat("at most ", most, ", not ", c.head_dim));
   c.attention_scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
   const Architecture& a = *c.architecture;
   if (!a.query_scale_key.empty()) {

@@ -1,0 +1,124 @@
+#include <set>
+
+#include "halftone/model/block_program.hpp"
+#include "halftone/model/stream.hpp"
+#include "model/fixture.hpp"
+
+using namespace halftone;
+using namespace halftone::test;
+
+namespace {
+
+const char* const fixtures[] = {"llama_gqa",     "llama3_rope_tied", "mistral_window", "qwen2_bias_tied",
+                                "qwen3_qk_norm", "phi3_fused",       "gemma2",         "opt",
+                                "opt_postnorm"};
+
+BlockProgram program_of(const std::string& fixture, Index block = 0) {
+  return build_block_program(read_model_config(read_json(model_folder(fixture) / "config.json")), block);
+}
+
+std::vector<std::string> modules(const BlockProgram& program, const Stage& stage) {
+  std::vector<std::string> names;
+  for (const int linear : stage.linears) {
+    const std::string& module = program.linears[static_cast<std::size_t>(linear)].module;
+    names.push_back(module.substr(module.find("layers.0.") + 9));
+  }
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("every column of a slot is written once, before it is read") {
+  for (const char* name : fixtures) {
+    INFO(name);
+    const BlockProgram program = program_of(name);
+    std::set<std::pair<int, Index>> written;
+    for (Index c = 0; c < program.slot_widths[0]; ++c) written.insert({program.input, c});
+    for (const Op& op : program.ops) {
+      for (const Operand& in : operands_read(op))
+        for (Index c = in.column; c < in.column + in.width; ++c) REQUIRE(written.contains({in.slot, c}));
+      const Operand out = operand_written(op);
+      for (Index c = out.column; c < out.column + out.width; ++c) REQUIRE(written.insert({out.slot, c}).second);
+    }
+    for (int slot = 0; slot < static_cast<int>(program.slots()); ++slot)
+      for (Index c = 0; c < program.slot_widths[static_cast<std::size_t>(slot)]; ++c)
+        REQUIRE(written.contains({slot, c}));
+  }
+}
+
+TEST_CASE("stages are the matrices that read the same input") {
+  using Names = std::vector<std::string>;
+  const auto stages = [](const std::string& fixture) {
+    const BlockProgram program = program_of(fixture);
+    std::vector<Names> all;
+    for (const Stage& stage : program.stages) all.push_back(modules(program, stage));
+    return all;
+  };
+  const std::vector<Names> separate{{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+                                    {"self_attn.o_proj"},
+                                    {"mlp.gate_proj", "mlp.up_proj"},
+                                    {"mlp.down_proj"}};
+  for (const char* name : {"llama_gqa", "qwen2_bias_tied", "qwen3_qk_norm", "gemma2"}) CHECK(stages(name) == separate);
+  CHECK(stages("phi3_fused") ==
+        std::vector<Names>{{"self_attn.qkv_proj"}, {"self_attn.o_proj"}, {"mlp.gate_up_proj"}, {"mlp.down_proj"}});
+  for (const char* name : {"opt", "opt_postnorm"})
+    CHECK(stages(name) ==
+          std::vector<Names>{
+              {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, {"self_attn.out_proj"}, {"fc1"}, {"fc2"}});
+}
+
+TEST_CASE("between stages little is live: the residual stream and the stage's input") {
+  for (const char* name : fixtures) {
+    INFO(name);
+    const BlockProgram program = program_of(name);
+    CHECK(live_slots(program, 0) == std::vector<int>{program.input});
+    CHECK(live_slots(program, program.size()) == std::vector<int>{program.output});
+    for (const Stage& stage : program.stages) {
+      const auto live = live_slots(program, stage.first_op);
+      CHECK(live.size() <= 2);
+      CHECK(std::count(live.begin(), live.end(), stage.input.slot) == 1);
+    }
+  }
+}
+
+TEST_CASE("fused and separate projections are the same slots") {
+  const BlockProgram fused = program_of("phi3_fused");
+  const auto& linear = std::get<LinearOp>(fused.ops[static_cast<std::size_t>(fused.stages[0].first_op)]);
+  CHECK(linear.out.width == 4 * 12 + 2 * 2 * 12);
+  for (const Op& op : fused.ops) {
+    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
+      CHECK(attention->v.slot == linear.out.slot);
+      CHECK(attention->v.column == 4 * 12 + 2 * 12);
+      CHECK(attention->v.width == 2 * 12);
+    }
+    if (const auto* gate = std::get_if<GateOp>(&op)) {
+      CHECK(gate->gate == Operand{gate->up.slot, 0, 88});
+      CHECK(gate->up.column == 88);
+    }
+  }
+}
+
+TEST_CASE("linear layers with inputs of their own are stages of their own") {
+  const Operand x{0, 0, 4}, left{0, 0, 2}, a{1, 0, 4}, b{2, 0, 4};
+  const std::vector<Op> ops{LinearOp{0, x, a}, LinearOp{1, x, b}, LinearOp{2, left, b}, AddOp{a, b, a},
+                            LinearOp{3, left, b}};
+  const auto stages = find_stages(ops);
+  REQUIRE(stages.size() == 3);
+  CHECK(stages[0].linears == std::vector<int>{0, 1});
+  CHECK(stages[1].input == left);
+  CHECK(stages[2].first_op == 4);
+  CHECK(find_stages({}).empty());
+}
+
+TEST_CASE("blocks are numbered, and may differ in their windows") {
+  const BlockProgram first = program_of("gemma2", 0), second = program_of("gemma2", 1);
+  CHECK(first.linears[0].module == "model.layers.0.self_attn.q_proj");
+  CHECK(second.linears[0].module == "model.layers.1.self_attn.q_proj");
+  const auto window = [](const BlockProgram& program) {
+    for (const Op& op : program.ops)
+      if (const auto* attention = std::get_if<AttentionOp>(&op)) return attention->window;
+    return Index{-1};
+  };
+  CHECK(window(first) == 7);
+  CHECK(window(second) == 0);
+}

@@ -1,0 +1,168 @@
+#include "halftone/model/stream.hpp"
+
+#include "model/fixture.hpp"
+#include "random_matrix.hpp"
+
+using namespace halftone;
+using namespace halftone::test;
+
+namespace {
+
+const char* const fixtures[] = {"llama_gqa",     "llama3_rope_tied", "mistral_window", "qwen2_bias_tied",
+                                "qwen3_qk_norm", "phi3_fused",       "gemma2",         "opt",
+                                "opt_postnorm"};
+
+/// The first block of a fixture and a random hidden state of 6 windows of 11 tokens.
+struct Block {
+  Checkpoint checkpoint;
+  Model model;
+  Context<Cpu> context{2};
+  BlockWeights<float> weights;
+  static constexpr Index length = 11, windows = 6;
+  Matrix<float> hidden;
+
+  explicit Block(const std::string& name)
+      : checkpoint(model_folder(name)),
+        model(checkpoint),
+        weights(model.load_block(context, 0)),
+        hidden(random_matrix<float>(windows * length, model.config().hidden, 1)) {}
+  const BlockProgram& program() const { return model.program(0); }
+
+  /// The block's output, run through the given stops.
+  Matrix<float> run(const std::vector<Index>& stops, Index windows_at_once = 0, int threads = 2) const {
+    const Context<Cpu> own(threads);
+    Stream<float> stream(own, Matrix<float>(hidden), length, windows_at_once);
+    stream.enter(program());
+    for (const Index stop : stops) {
+      CHECK(stream.at() <= stop);
+      stream.advance(weights, stop);
+    }
+    return stream.hidden();
+  }
+  std::vector<Index> whole() const { return {program().size()}; }
+  std::vector<Index> stages() const {
+    std::vector<Index> stops;
+    for (const Stage& stage : program().stages) stops.push_back(stage.first_op);
+    stops.push_back(program().size());
+    return stops;
+  }
+  std::vector<Index> every_op() const {
+    std::vector<Index> stops;
+    for (Index op = 0; op <= program().size(); ++op) stops.push_back(op);
+    return stops;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a block in parts gives the bytes of a block at once") {
+  for (const char* name : fixtures) {
+    INFO(name);
+    const Block block(name);
+    const auto whole = block.run(block.whole());
+    CHECK(whole == block.run(block.stages()));
+    CHECK(whole == block.run(block.every_op()));
+    CHECK(whole == block.run({0, block.program().stages[2].first_op + 1, block.program().size()}));
+  }
+}
+
+TEST_CASE("a stream gives the same bytes for any number of threads") {
+  for (const char* name : {"llama_gqa", "qwen3_qk_norm", "opt"}) {
+    INFO(name);
+    const Block block(name);
+    for (const Index at_once : {0, 1, 4}) {
+      const auto one = block.run(block.stages(), at_once, 1);
+      CHECK(one == block.run(block.stages(), at_once, 2));
+      CHECK(one == block.run(block.stages(), at_once, 5));
+    }
+  }
+}
+
+TEST_CASE("how many windows are run at once changes roundings at most") {
+  for (const char* name : fixtures) {
+    INFO(name);
+    const Block block(name);
+    const auto reference = block.run(block.whole());
+    for (const Index at_once : {1, 2, 4, 6, 100}) CHECK(distance(block.run(block.whole(), at_once), reference) < 1e-5);
+  }
+}
+
+TEST_CASE("windows do not see each other") {
+  const Block block("llama_gqa");
+  const auto all = block.run(block.whole(), 1);
+  Block other("llama_gqa");
+  for (Index i = Block::length * other.hidden.cols(); i < other.hidden.size(); ++i) other.hidden.data()[i] = 0.5f;
+  const auto first = other.run(other.whole(), 1);
+  for (Index i = 0; i < Block::length * all.cols(); ++i) REQUIRE(first.data()[i] == all.data()[i]);
+}
+
+TEST_CASE("at a stage the stream shows the input that its matrices read") {
+  Block block("llama_gqa");
+  Stream<float> stream(block.context, Matrix<float>(block.hidden), Block::length);
+  const BlockProgram& program = block.program();
+  stream.enter(program);
+  stream.advance(block.weights, program.stages[0].first_op);
+  const auto normed = stream.view(program.stages[0].input);
+  Matrix<float> expected(block.hidden.rows(), block.hidden.cols());
+  rms_norm<float>(block.context, block.hidden, block.weights.parameters[0].data(), 1, block.model.config().norm_epsilon,
+                  expected);
+  CHECK(Matrix<float>(normed) == expected);
+  CHECK_THROWS_WITH(stream.view(program.stages[3].input), Catch::Contains("is not live"));
+}
+
+TEST_CASE("weights exchanged between stages are used from then on") {
+  Block block("llama_gqa");
+  const auto before = block.run(block.whole());
+  Stream<float> stream(block.context, Matrix<float>(block.hidden), Block::length);
+  stream.enter(block.program());
+  stream.advance(block.weights, block.program().stages[3].first_op);
+  block.weights.linears.back().fill(0);  // down_proj: the MLP adds nothing
+  stream.advance(block.weights, block.program().size());
+  CHECK(stream.hidden() == block.run(block.stages()));
+  CHECK_FALSE(stream.hidden() == before);
+}
+
+TEST_CASE("streams refuse what does not fit") {
+  Block block("llama_gqa");
+  CHECK_THROWS_WITH(Stream<float>(block.context, Matrix<float>(10, 64), 3), Catch::Contains("whole windows of 3"));
+  CHECK_THROWS_AS(Stream<float>(block.context, Matrix<float>(0, 64), 3), Error);
+  Stream<float> stream(block.context, Matrix<float>(block.hidden), Block::length);
+  CHECK_THROWS_AS(stream.advance(block.weights, 1), Error);
+  stream.enter(block.program());
+  CHECK_THROWS_WITH(stream.enter(block.program()), Catch::Contains("inside another"));
+  stream.advance(block.weights, 3);
+  CHECK_THROWS_WITH(stream.advance(block.weights, 2), Catch::Contains("wanted one from 3 on"));
+  CHECK_THROWS_AS(stream.advance(block.weights, block.program().size() + 1), Error);
+  Stream<float> narrow(block.context, Matrix<float>(11, 63), Block::length);
+  CHECK_THROWS_WITH(narrow.enter(block.program()), Catch::Contains("63 columns, wanted 64"));
+}
+
+TEST_CASE("a runner refuses weights and slots that do not fit") {
+  Block block("qwen2_bias_tied");
+  const BlockProgram& program = block.program();
+  BlockRunner<float> runner(block.context, program, Block::length);
+  std::vector<MatrixView<float>> slots(program.slot_widths.size());
+  CHECK_THROWS_WITH(runner.run(0, 1, block.weights, slots), Catch::Contains("which has no data"));
+  slots[0] = block.hidden.view().middle_rows(0, 12);
+  CHECK_THROWS_WITH(runner.run(0, 1, block.weights, slots), Catch::Contains("whole windows of 11"));
+  slots[0] = block.hidden;
+  CHECK_THROWS_AS(runner.run(2, 1, block.weights, slots), Error);
+  auto weights = block.weights;
+  weights.linears[1] = Matrix<float>(3, 3);
+  CHECK_THROWS_WITH(runner.run(0, 1, weights, slots), Catch::Contains("self_attn.k_proj is 3 x 3"));
+  weights = block.weights;
+  weights.biases[0] = Matrix<float>();
+  CHECK_THROWS_WITH(runner.run(0, 1, weights, slots), Catch::Contains("bias of model.layers.0.self_attn.q_proj has 0"));
+  weights = block.weights;
+  weights.parameters.pop_back();
+  CHECK_THROWS_AS(runner.run(0, 1, weights, slots), Error);
+}
+
+TEST_CASE("the bytes of a stream are those of its widest moment") {
+  const Block block("llama_gqa");
+  constexpr Index tokens = 6000, length = 300;
+  // Between o's input and the gate's: residual stream and o's input, the next residual stream and its norm, 64 columns
+  // each, for all tokens; what o gives, for a chunk on each thread.
+  CHECK(stream_bytes(block.program(), tokens, length, 1) == 4 * 64 * (4 * tokens + 300));
+  CHECK(stream_bytes(block.program(), tokens, length, 3) == 4 * 64 * (4 * tokens + 3 * 300));
+}
