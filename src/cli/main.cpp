@@ -37,11 +37,23 @@ int failed(Status status, const std::string& message, bool json) {
   return code;
 }
 
+/// What is wrong with a command line that CLI11 refuses.
+std::string parse_message(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  std::string commands;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (argc < 2 || argv[1][0] == '-' || command->get_name() == argv[1])
+      return std::string(error.what()) + " (see --help)";
+    commands += (commands.empty() ? "" : ", ") + command->get_name();
+  }
+  return concat("no command '", argv[1], "', wanted one of ", commands);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Quantises the weights of transformers after training.", "halftone");
   Common common;
   app.set_version_flag("--version", version_text, "version, instruction set and libraries");
   app.require_subcommand(1);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.footer("`halftone COMMAND --help` lists a command's flags.\n\n" + exit_code_help());
   add_quantize(app, common);
   add_eval(app, common);
@@ -55,7 +67,7 @@ int run(int argc, char** argv) {
     return 0;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    return failed(Status::InvalidArgument, std::string(error.what()) + " (see --help)", json);
+    return failed(Status::InvalidArgument, parse_message(app, error, argc, argv), json);
   } catch (const Error& error) {
     return failed(error.status(), error.what(), json);
   } catch (const std::bad_alloc&) {

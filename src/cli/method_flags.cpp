@@ -1,6 +1,7 @@
 #include "cli/method_flags.hpp"
 
 #include <algorithm>  // replace
+#include <cmath>      // floor
 #include <map>
 
 namespace halftone::cli {
@@ -24,7 +25,9 @@ std::vector<SharedOption> shared_options() {
   return list;
 }
 
-std::string number_text(double value) { return concat(value); }
+std::string number_text(double value) {
+  return value == std::floor(value) ? std::to_string(static_cast<std::int64_t>(value)) : concat(value);
+}
 
 }  // namespace
 

@@ -117,7 +117,8 @@ void add_recipe_flags(CLI::App& command, QuantizeArguments& arguments) {
       .add_option("--layer", arguments.layers,
                   "other options, or another method, for the modules that the regular "
                   "expression matches: --layer 'down_proj$' bits=4,group_size=32")
-      ->type_name("REGEX NAME=VALUE,...");
+      ->type_name("REGEX NAME=VALUE,...")
+      ->take_all();
   command.add_option("--calibration", arguments.calibration, "text (.txt, .jsonl) or token ids (.safetensors)")
       ->type_name("FILE");
   command.add_option("--windows", arguments.windows, "how many windows [default 128 of text, all of token ids]")

@@ -38,17 +38,17 @@ json model_fingerprint(const Context<Cpu>& context, const Checkpoint& checkpoint
 /// one hash for who got which.
 json recipe_fingerprint(const RunPlan& plan) {
   json choices = json::object();
-  std::uint64_t layers = 0;
+  std::uint64_t modules = 0;
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
       for (const PlannedMatrix& planned : stage.matrices) {
         const json options = options_json(planned.method, planned.options);
-        layers = hash_text(planned.matrix.module + "\n" + planned.method + "\n" + options.dump(), layers);
+        modules = hash_text(planned.matrix.module + "\n" + planned.method + "\n" + options.dump(), modules);
         json& list = choices[planned.method];
         if (list.is_null()) list = json::array();
         if (std::find(list.begin(), list.end(), options) == list.end()) list.push_back(options);
       }
-  return {{"methods", std::move(choices)}, {"layers", hex(layers)}, {"format", plan.format}};
+  return {{"methods", std::move(choices)}, {"modules", hex(modules)}, {"format", plan.format}};
 }
 
 }  // namespace

@@ -31,6 +31,16 @@ class StageSolvers {
   std::map<std::pair<std::string, OptionMap>, Entry> entries_;
 };
 
+/// Runs `work`; its errors name the module that they are about.
+template <class Work>
+auto about(const std::string& module, std::string_view what, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    fail(error.status(), module, what, ": ", error.what());
+  }
+}
+
 Index last_block_with_statistics(const RunPlan& plan) {
   Index last = -1;
   for (std::size_t block = 0; block < plan.blocks.size(); ++block)
@@ -133,17 +143,18 @@ void Walk::solve_stage(Index block, const PlannedStage& stage, Weights& weights,
   const TensorSource& source = model_.checkpoint().tensors();
   meter_.step(Phase::Collect);
   if (stage.moments != Moments::None) advance(weights, place.first_op);
-  const InputStatistics<float> statistics = collect(stage, place.input);
+  const InputStatistics<float> statistics =
+      about(stage.matrices.front().matrix.module, ", its inputs", [&] { return collect(stage, place.input); });
   StageSolvers solvers(context_, statistics);
   for (const PlannedMatrix& planned : stage.matrices) {
     QuantizedMatrix solved;
     if (streams_needed_in(block)) {
       Matrix<float>& W = weights.quantised.linears[static_cast<std::size_t>(planned.linear)];
-      solved = solvers.solve(planned, W);
+      solved = about(planned.matrix.module, "", [&] { return solvers.solve(planned, W); });
       W = find_format(plan_.format).stored_values(planned.matrix, solved);
     } else {
       const std::string tensor = planned.matrix.module + ".weight";
-      solved = solvers.solve(planned, source.matrix(tensor));
+      solved = about(planned.matrix.module, "", [&] { return solvers.solve(planned, source.matrix(tensor)); });
       source.release(tensor);
     }
     record.layers.push_back(finish_matrix(planned, solved, hash));

@@ -1,0 +1,187 @@
+// What the command prints and returns when all is well, and when it is called wrongly.
+#include "cli/command.hpp"
+
+using namespace halftone;
+using namespace halftone::test;
+using nlohmann::json;
+
+namespace {
+
+const std::vector<std::string> small = {"--windows", "4", "--window-length", "64"};
+
+std::vector<std::string> quantize_words(const std::string& out, std::vector<std::string> more) {
+  std::vector<std::string> words = {"quantize", novella(), "-o", out};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+std::string calibration() { return novella_ids("calibration.jsonl"); }
+
+}  // namespace
+
+TEST_CASE("help and version") {
+  const CommandResult help = halftone_command({"--help"});
+  CHECK(help.code == 0);
+  CHECK(help.err.empty());
+  for (const char* word : {"quantize", "eval", "inspect", "methods", "completion", "130", "Exit codes"})
+    CHECK_THAT(help.out, Catch::Contains(word));
+  const CommandResult quantize = halftone_command({"quantize", "--help"});
+  CHECK(quantize.code == 0);
+  for (const char* word : {"--method", "--bits", "--group-size", "--sym", "--act-order", "--grid", "--damping",
+                           "--format", "--calibration", "--windows", "--window-length", "--seed", "--threads",
+                           "--device", "--recipe", "--resume", "--dry-run", "--json", "--set"})
+    CHECK_THAT(quantize.out, Catch::Contains(word));
+  const CommandResult version = halftone_command({"--version"});
+  CHECK(version.code == 0);
+  for (const char* word : {"halftone 0.", "instructions", "Eigen", "CLI11"})
+    CHECK_THAT(version.out, Catch::Contains(word));
+}
+
+TEST_CASE("wrong use ends with 2 and says what was wrong") {
+  const auto refused = [](std::vector<std::string> words, const char* message) {
+    const CommandResult result = halftone_command(words);
+    INFO(result.err);
+    CHECK(result.code == 2);
+    CHECK(result.out.empty());
+    CHECK_THAT(result.err, Catch::Contains(message));
+  };
+  refused({}, "subcommand");
+  refused({"quantise"}, "quantise");
+  refused({"quantize", novella(), "--bit", "3"}, "--bit");
+  refused({"quantize"}, "MODEL");
+  refused({"quantize", novella()}, "-o OUT");
+  refused({"quantize", novella(), "-o", "/tmp/x", "--bits", "9", "--method", "rtn"}, "2 .. 8");
+  refused({"quantize", novella(), "-o", "/tmp/x", "--bits", "3.5", "--method", "rtn"}, "3.5");
+  refused({"quantize", novella(), "-o", "/tmp/x", "--method", "rtn", "--damping", "0.1"}, "damping");
+  refused({"quantize", novella(), "-o", "/tmp/x", "--method", "gptq", "--set", "damping"}, "NAME=VALUE");
+  refused({"quantize", novella(), "-o", "/tmp/x"}, "calibration");
+  refused({"quantize", novella(), "-o", "/tmp/x", "--method", "rtn", "--keep", "("}, "regular expression");
+  refused({"quantize", novella(), "-o", "/tmp/x", "--method", "rtn", "--windows", "0"}, "--windows");
+  refused({"completion", "tcsh"}, "tcsh");
+  const CommandResult result = halftone_command({"inspect", "--json"});
+  CHECK(result.code == 2);
+  CHECK(result.json()["error"]["status"] == "invalid_argument");
+  CHECK(result.json()["error"]["exit_code"] == 2);
+}
+
+TEST_CASE("methods lists every method, its options with bounds, and the formats") {
+  const CommandResult listing = halftone_command({"methods", "--json"});
+  REQUIRE(listing.code == 0);
+  const json document = listing.json();
+  REQUIRE(document["methods"].size() == methods().size());
+  for (std::size_t i = 0; i < methods().size(); ++i) {
+    CHECK(document["methods"][i]["name"] == std::string(methods()[i].name));
+    CHECK(document["methods"][i]["options"].size() == methods()[i].options.size());
+  }
+  CHECK(document["formats"].size() == formats().size());
+  const std::string text = halftone_command({"methods"}).out;
+  for (const Method& method : methods())
+    for (const OptionInfo& info : method.options) CHECK_THAT(text, Catch::Contains(info.help));
+}
+
+TEST_CASE("quantize, inspect and eval, as JSON and as tables") {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  auto words = quantize_words(out, {"--method", "gptq", "--bits", "3", "--group-size", "64", "--calibration",
+                                    calibration(), "--json", "--report", (folder / "report.json").string()});
+  words.insert(words.end(), small.begin(), small.end());
+  const CommandResult run = halftone_command(words);
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  CHECK(run.err.empty());
+  const json report = run.json();
+  CHECK(report["bits_per_weight"].get<double>() == Approx(3.297).margin(0.01));
+  CHECK(report["seconds"].get<double>() > 0);
+  CHECK(report["peak_bytes"].get<double>() > 1e6);
+  REQUIRE(report["layers"].size() == 42);
+  CHECK(report["layers"][0]["relative_error"].get<double>() > 0);
+  CHECK(report["format"] == "compressed-tensors");
+  CHECK(json::parse(slurp(folder / "report.json")) == report);
+
+  std::istringstream log(slurp(folder / "out/halftone-log.jsonl"));
+  std::size_t lines = 0;
+  for (std::string line; std::getline(log, line); ++lines)
+    CHECK(json::parse(line)["module"] == report["layers"].at(lines)["module"]);
+  CHECK(lines == 42);
+
+  const json inspected = halftone_command({"inspect", out, "--json"}).json();
+  CHECK(inspected["format"] == "compressed-tensors");
+  CHECK(inspected["bits_per_weight"].get<double>() == Approx(report["bits_per_weight"].get<double>()));
+  CHECK_THAT(halftone_command({"inspect", out, "--tensors"}).out, Catch::Contains("model.embed_tokens.weight"));
+
+  const std::vector<std::string> eval = {"eval",
+                                         out,
+                                         "--data",
+                                         novella_ids("evaluation.jsonl"),
+                                         "--reference",
+                                         novella(),
+                                         "--windows",
+                                         "4",
+                                         "--window-length",
+                                         "64"};
+  auto eval_json = eval;
+  eval_json.push_back("--json");
+  const json result = halftone_command(eval_json).json();
+  for (const char* key : {"nll", "perplexity", "kl", "kl_p99", "top1"}) CHECK(result[key].is_number());
+  CHECK(result["perplexity"].get<double>() == Approx(std::exp(result["nll"].get<double>())));
+  CHECK(result["kl"].get<double>() > 0);
+  CHECK(result["top1"].get<double>() < 1);
+  CHECK_THAT(halftone_command(eval).out, Catch::Contains("perplexity"));
+  auto itself = eval_json;
+  itself[1] = novella();
+  CHECK(halftone_command(itself).json()["kl"].get<double>() == 0);
+}
+
+TEST_CASE("a recipe file and flags say the same") {
+  const TemporaryFolder folder;
+  put(folder / "recipe.json", R"({"method": "gptq", "options": {"bits": 3, "group_size": 64, "act_order": true},
+    "layers": [{"match": "o_proj", "keep": true}, {"match": "down_proj", "options": {"bits": 4}}],
+    "calibration": {"windows": 4, "window_length": 32, "seed": 5}})");
+  const auto by_file = quantize_words((folder / "file").string(),
+                                      {"--recipe", (folder / "recipe.json").string(), "--calibration", calibration()});
+  const auto by_flags = quantize_words(
+      (folder / "flags").string(),
+      {"--bits=3", "--group-size=64", "--act-order", "--keep", "o_proj", "--layer", "down_proj", "bits=4",
+       "--calibration", calibration(), "--windows", "4", "--window-length", "32", "--seed", "5", "--threads", "1"});
+  const CommandResult first = halftone_command(by_file), second = halftone_command(by_flags);
+  INFO(first.err << second.err);
+  REQUIRE(first.code == 0);
+  REQUIRE(second.code == 0);
+  CHECK_THAT(first.out, Catch::Contains("bits per weight"));
+  CHECK(same_folder(folder / "file", folder / "flags"));
+}
+
+TEST_CASE("a dry run writes nothing and predicts what is written") {
+  const TemporaryFolder folder;
+  const auto words = quantize_words((folder / "out").string(), {"--bits", "4", "--group-size", "64", "--calibration",
+                                                                calibration(), "--windows", "16", "--json"});
+  auto dry = words;
+  dry.push_back("--dry-run");
+  const json plan = halftone_command(dry).json();
+  CHECK_FALSE(std::filesystem::exists(folder / "out"));
+  CHECK_FALSE(std::filesystem::exists(folder / "out.partial"));
+  const json report = halftone_command(words).json();
+  CHECK(plan["bits_per_weight"] == report["bits_per_weight"]);
+  CHECK(plan["model_bits_per_weight"] == report["model_bits_per_weight"]);
+  CHECK(plan["layers"].size() == report["layers"].size());
+  CHECK(plan["output_bytes"] == std::filesystem::file_size(folder / "out/model.safetensors"));
+  CHECK(plan["seconds"].get<double>() > 0);
+}
+
+TEST_CASE("completion scripts are what their shells accept") {
+  const TemporaryFolder folder;
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const CommandResult script = halftone_command({"completion", shell});
+    REQUIRE(script.code == 0);
+    for (const char* word : {"quantize", "group-size", "compressed-tensors", "hessian"})
+      CHECK_THAT(script.out, Catch::Contains(word));
+    put(folder / shell, script.out);
+    const std::string check =
+        std::string("command -v ") + shell + " >/dev/null || exit 0; " + shell + " -n " + (folder / shell).string();
+    CHECK(std::system(check.c_str()) == 0);
+  }
+  const std::string complete = "bash -c 'source " + (folder / "bash").string() +
+                               "; COMP_WORDS=(halftone quantize --group); COMP_CWORD=2; _halftone; "
+                               "[[ \"${COMPREPLY[*]}\" == *--group-size* ]]'";
+  CHECK(std::system(complete.c_str()) == 0);
+}
