@@ -9,7 +9,8 @@ namespace halftone::detail::HALFTONE_LEAF {
 /// Buffers of a tile, [width][lanes] each.
 template <class S>
 struct DiffusionTile {
-  S *w, *error, *before, *codes;
+  S *w, *error, *before;
+  std::uint8_t* codes;
 };
 
 /// Rounds column j of the tile: w becomes its quantised value, `error` what is left of it over U_jj.
@@ -18,7 +19,7 @@ HALFTONE_HOST_DEVICE void round_column(const DiffusionBlock<S>& block, const S* 
                                        const DiffusionTile<S>& tile) {
   constexpr Index lanes = row_lanes<S>;
   S* HALFTONE_RESTRICT w = tile.w + j * lanes;
-  S* HALFTONE_RESTRICT codes = tile.codes + j * lanes;
+  std::uint8_t* HALFTONE_RESTRICT codes = tile.codes + j * lanes;
   S* HALFTONE_RESTRICT error = tile.error + j * lanes;
   const S diagonal = Diffusing ? block.U[j * block.ldu + j] : S(1);
   for (Index l = 0; l < lanes; ++l) {
@@ -26,7 +27,7 @@ HALFTONE_HOST_DEVICE void round_column(const DiffusionBlock<S>& block, const S* 
     const S value = decode(code, scales[l], zeros[l]);
     if constexpr (Diffusing) error[l] = (w[l] - value) / diagonal;
     w[l] = value;
-    codes[l] = code;
+    codes[l] = static_cast<std::uint8_t>(static_cast<std::int32_t>(code));
   }
 }
 
@@ -94,7 +95,8 @@ template <class S>
 void diffuse(const DiffusionBlock<S>& block, Index rows, S* workspace) {
   constexpr Index lanes = row_lanes<S>;
   const Index size = block.width * lanes;
-  const DiffusionTile<S> tile{workspace, workspace + size, workspace + 2 * size, workspace + 3 * size};
+  const DiffusionTile<S> tile{workspace, workspace + size, workspace + 2 * size,
+                              reinterpret_cast<std::uint8_t*>(workspace + 3 * size)};
   for (Index row = 0; row < rows; row += lanes) {
     const Index count = rows - row < lanes ? rows - row : lanes;
     load_rows(block.W + row * block.ldw, block.ldw, count, block.width, tile.w);
@@ -105,7 +107,8 @@ void diffuse(const DiffusionBlock<S>& block, Index rows, S* workspace) {
     else
       diffuse_tile<S, true, true>(block, row, count, tile);
     store_rows(tile.w, count, block.width, block.W + row * block.ldw, block.ldw);
-    store_rows(tile.codes, count, block.width, block.codes + row * block.ldcodes, block.ldcodes);
+    for (Index r = 0; r < count; ++r)
+      for (Index c = 0; c < block.width; ++c) block.codes[(row + r) * block.ldcodes + c] = tile.codes[c * lanes + r];
     if (block.E) store_rows(tile.error, count, block.width, block.E + row * block.lde, block.lde);
     if (block.before) store_rows(tile.before, count, block.width, block.before + row * block.ldbefore, block.ldbefore);
   }

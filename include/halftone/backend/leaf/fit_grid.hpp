@@ -77,7 +77,34 @@ HALFTONE_HOST_DEVICE S total(const Vector<S> (&sums)[Registers]) {
 template <class S>
 struct RowTail {
   S w[column_lanes], importance[column_lanes];
+  bool used;
 };
+
+/// Columns between two looks at whether a trial can still win: errors only grow.
+template <GridSearch Search>
+inline constexpr Index stretch = Search == GridSearch::L24 ? 64 : 512;
+
+/// Adds the errors of all columns and puts those of each zero, in steps of the widest scale, into `errors`. Stops early
+/// once every one of them has reached `best`.
+template <GridSearch Search, class S, int Zeros>
+HALFTONE_HOST_DEVICE void try_scale(const S* w, const S* importance, Index whole, const RowTail<S>& tail, S unit,
+                                    S best, Trial<S, Zeros>& trial, S* errors) {
+  const auto sum_up = [&]() __attribute__((always_inline)) {
+    bool open = false;
+    for (int z = 0; z < Zeros; ++z) {
+      errors[z] = unit * total<S>(trial.sums[z]);
+      open = open || errors[z] < best;
+    }
+    return open;
+  };
+  for (Index c = 0; c < whole; c += stretch<Search>) {
+    const Index n = whole - c < stretch<Search> ? whole - c : stretch<Search>;
+    add_errors<Search>(w + c, importance ? importance + c : nullptr, n, trial);
+    if (c + n < whole && !sum_up()) return;
+  }
+  if (tail.used) add_errors<Search>(tail.w, tail.importance, column_lanes, trial);
+  sum_up();
+}
 
 template <class S>
 HALFTONE_HOST_DEVICE S clamp_zero(S zero, S least, S most) {
@@ -91,13 +118,14 @@ HALFTONE_HOST_DEVICE void search_row(const S* w, Index n, const S* importance, c
                                      S& scale, S& zero) {
   const Index whole = n / column_lanes * column_lanes;
   RowTail<S> tail{};
+  tail.used = whole < n;
   for (Index c = whole; c < n; ++c) {
     tail.w[c - whole] = w[c];
     tail.importance[c - whole] = importance ? importance[c] : S(1);
   }
   const S top = static_cast<S>(options.top()), least_zero = static_cast<S>(options.minimum_zero);
   const S first_scale = scale, middle = zero;
-  S best = S(0);
+  S best = largest_finite<S>;
   for (int i = 0; i < 40; ++i) {
     const S factor = static_cast<S>(1.0 - i / 50.0);
     const S tried = round_scale((hi - lo) * factor / top, options.scale_type);
@@ -111,14 +139,13 @@ HALFTONE_HOST_DEVICE void search_row(const S* w, Index n, const S* importance, c
       trial.lowest[z] = -zeros[z];
       trial.highest[z] = top - zeros[z];
     }
-    add_errors<Search>(w, importance, whole, trial);
-    if (whole < n) add_errors<Search>(tail.w, tail.importance, column_lanes, trial);
-    const S ratio = tried / first_scale;  // of steps: errors are compared in steps of the widest scale
+    const S ratio = tried / first_scale;  // errors are compared in steps of the widest scale
     const S unit = Search == GridSearch::L24 ? power_2_4(Vector<S>{} + ratio)[0] : ratio * ratio;
+    S errors[Zeros];
+    try_scale<Search>(w, importance, whole, tail, unit, best, trial, errors);
     for (int z = 0; z < Zeros; ++z) {
-      const S error = unit * total<S>(trial.sums[z]);
-      if ((i == 0 && z == 0) || error < best) {
-        best = error;
+      if (errors[z] < best) {
+        best = errors[z];
         scale = tried;
         zero = zeros[z];
       }

@@ -35,23 +35,46 @@ HALFTONE_HOST_DEVICE const Vector<S>& vector_at(const S* address) {
   return *reinterpret_cast<const Vector<S>*>(address);
 }
 
-/// tile[c][r] = source(r, c) for `rows` <= row_lanes rows; lanes beyond are 0.
+/// to[c · to_stride + r] = from[r · from_stride + c] for 4 x 4 numbers.
 template <class S>
-HALFTONE_HOST_DEVICE void load_rows(const S* source, Index stride, Index rows, Index width, S* HALFTONE_RESTRICT tile) {
-  constexpr Index lanes = row_lanes<S>;
-  for (Index r = 0; r < rows; ++r)
-    for (Index c = 0; c < width; ++c) tile[c * lanes + r] = source[r * stride + c];
-  for (Index r = rows; r < lanes; ++r)
-    for (Index c = 0; c < width; ++c) tile[c * lanes + r] = S(0);
+HALFTONE_HOST_DEVICE void transpose_4x4(const S* from, Index from_stride, S* to, Index to_stride) {
+  typedef S Four __attribute__((vector_size(4 * sizeof(S)), aligned(sizeof(S)), may_alias));
+  const Four a = *reinterpret_cast<const Four*>(from), b = *reinterpret_cast<const Four*>(from + from_stride);
+  const Four c = *reinterpret_cast<const Four*>(from + 2 * from_stride);
+  const Four d = *reinterpret_cast<const Four*>(from + 3 * from_stride);
+  const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *reinterpret_cast<Four*>(to) = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  *reinterpret_cast<Four*>(to + to_stride) = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  *reinterpret_cast<Four*>(to + 2 * to_stride) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  *reinterpret_cast<Four*>(to + 3 * to_stride) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
-/// target(r, c) = tile[c][r] for the first `rows` lanes, as T.
-template <class S, class T>
-HALFTONE_HOST_DEVICE void store_rows(const S* HALFTONE_RESTRICT tile, Index rows, Index width, T* target,
-                                     Index stride) {
-  constexpr Index lanes = row_lanes<S>;
+/// to[c · to_stride + r] = from[r · from_stride + c] for r < rows, c < cols.
+template <class S>
+HALFTONE_HOST_DEVICE void transpose(const S* from, Index from_stride, Index rows, Index cols, S* HALFTONE_RESTRICT to,
+                                    Index to_stride) {
+  const Index whole_rows = rows / 4 * 4, whole_cols = cols / 4 * 4;
+  for (Index r = 0; r < whole_rows; r += 4)
+    for (Index c = 0; c < whole_cols; c += 4)
+      transpose_4x4(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
   for (Index r = 0; r < rows; ++r)
-    for (Index c = 0; c < width; ++c) target[r * stride + c] = static_cast<T>(tile[c * lanes + r]);
+    for (Index c = r < whole_rows ? whole_cols : 0; c < cols; ++c) to[c * to_stride + r] = from[r * from_stride + c];
+}
+
+/// tile[c][r] = source(r, c) for `rows` <= row_lanes rows; lanes beyond are 0.
+template <class S>
+HALFTONE_HOST_DEVICE void load_rows(const S* source, Index stride, Index rows, Index width, S* tile) {
+  constexpr Index lanes = row_lanes<S>;
+  transpose(source, stride, rows, width, tile, lanes);
+  for (Index c = 0; c < width; ++c)
+    for (Index r = rows; r < lanes; ++r) tile[c * lanes + r] = S(0);
+}
+
+/// target(r, c) = tile[c][r] for the first `rows` lanes.
+template <class S>
+HALFTONE_HOST_DEVICE void store_rows(const S* tile, Index rows, Index width, S* target, Index stride) {
+  transpose(tile, row_lanes<S>, width, rows, target, stride);
 }
 
 }  // namespace halftone::detail::HALFTONE_LEAF

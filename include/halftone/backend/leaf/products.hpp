@@ -21,20 +21,6 @@ inline constexpr Index right_panel = 3 * vector_lanes<S>;
 /// Steps of k between two visits to C: a panel of B of this depth stays in the first-level cache.
 inline constexpr Index depth = 192;
 
-/// panel[p][i] = X[i · ldx + p] for 4 x 4 numbers, `width` apart in the panel.
-template <class S>
-HALFTONE_HOST_DEVICE void transpose_4x4(const S* X, Index ldx, S* panel, Index width) {
-  typedef S Four __attribute__((vector_size(4 * sizeof(S)), aligned(sizeof(S)), may_alias));
-  const Four a = *reinterpret_cast<const Four*>(X), b = *reinterpret_cast<const Four*>(X + ldx);
-  const Four c = *reinterpret_cast<const Four*>(X + 2 * ldx), d = *reinterpret_cast<const Four*>(X + 3 * ldx);
-  const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  *reinterpret_cast<Four*>(panel) = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-  *reinterpret_cast<Four*>(panel + width) = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-  *reinterpret_cast<Four*>(panel + 2 * width) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-  *reinterpret_cast<Four*>(panel + 3 * width) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-}
-
 /// Panels of `width` from X, whose element (i of count, p of k) is X[i · ldx + p] or, `transposed`, X[p · ldx + i].
 template <class S, Index width>
 HALFTONE_HOST_DEVICE void pack_panels(bool transposed, Index count, Index k, const S* X, Index ldx,
@@ -50,12 +36,7 @@ HALFTONE_HOST_DEVICE void pack_panels(bool transposed, Index count, Index k, con
       for (Index p = 0; p < k; ++p)
         for (Index c = 0; c < used; ++c) panels[p * width + c] = X[p * ldx + first + c];
     } else {
-      const Index whole_rows = used / 4 * 4, whole_steps = k / 4 * 4;
-      for (Index r = 0; r < whole_rows; r += 4)
-        for (Index p = 0; p < whole_steps; p += 4)
-          transpose_4x4(X + (first + r) * ldx + p, ldx, panels + p * width + r, width);
-      for (Index r = 0; r < used; ++r)
-        for (Index p = r < whole_rows ? whole_steps : 0; p < k; ++p) panels[p * width + r] = X[(first + r) * ldx + p];
+      transpose(X + first * ldx, ldx, used, k, panels, width);
     }
   }
 }
