@@ -139,7 +139,7 @@ TEMPLATE_TEST_CASE("activations and gates equal the double loop", "", float, dou
   for (const auto* kernels : every_kernels())
     for (const Activation activation : activations)
       for (const Index width : widths) {
-        CAPTURE(kernels->isa, word_of(activation), width);
+        CAPTURE(kernels->isa, std::string(word_of(activation)), width);
         const Context<Cpu> context(2, *kernels);
         auto x = random_matrix<S>(40, width, 5);
         const auto up = random_matrix<S>(40, width, 6);
@@ -162,7 +162,7 @@ TEST_CASE("activations at the ends of the scale") {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   const std::array<float, 5> numbers{-1e30f, -200.0f, 0.0f, 200.0f, 1e30f};
   for (const Activation activation : activations) {
-    CAPTURE(word_of(activation));
+    CAPTURE(std::string(word_of(activation)));
     Matrix<float> x(1, 6, nan), y(1, 6);
     std::copy(numbers.begin(), numbers.end(), x.data());
     activate<float>(context, activation, x, y);
