@@ -21,9 +21,9 @@ HALFTONE_INLINE void product_tile(const S* A, Index lda, const S* B, Index ldb, 
   Vector<S> sums[rows][registers] = {};
   for (Index i = 0; i < k; ++i)
     for (int r = 0; r < rows; ++r)
-      for (int v = 0; v < registers; ++v) sums[r][v] += A[r * lda + i] * vector_at(B + i * ldb + v * lanes);
+      for (int v = 0; v < registers; ++v) sums[r][v] += A[r * lda + i] * vector_at(B + i * ldb + v * lanes).v;
   for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < registers; ++v) vector_at(C + r * ldc + v * lanes) = sums[r][v];
+    for (int v = 0; v < registers; ++v) vector_at(C + r * ldc + v * lanes).v = sums[r][v];
 }
 
 /// All rows of C for a few registers of columns.

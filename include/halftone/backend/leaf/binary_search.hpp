@@ -20,9 +20,9 @@ inline void fill_ramps(const RampTable& table, double unit, Index n, const doubl
 template <Index Terms>
 HALFTONE_HOST_DEVICE Vector<double> score_lanes(const std::int32_t* row, const double* gap, const double* ramps,
                                                 const double* base, const double* slope, Index lane) {
-  Vector<double> sum = gap[0] * vector_at(ramps + row[0] * candidate_lanes + lane);
-  for (Index t = 1; t < Terms; ++t) sum += gap[t] * vector_at(ramps + row[t] * candidate_lanes + lane);
-  return vector_at(base + lane) - vector_at(slope + lane) * sum;
+  Vector<double> sum = gap[0] * vector_at(ramps + row[0] * candidate_lanes + lane).v;
+  for (Index t = 1; t < Terms; ++t) sum += gap[t] * vector_at(ramps + row[t] * candidate_lanes + lane).v;
+  return vector_at(base + lane).v - vector_at(slope + lane).v * sum;
 }
 
 template <Index Terms>

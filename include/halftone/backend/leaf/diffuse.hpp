@@ -40,21 +40,21 @@ HALFTONE_HOST_DEVICE void push_errors(const DiffusionBlock<S>& block, const Diff
   for (Index l = 0; l < lanes; l += 2 * step) {
     for (Index c = first; c < last; ++c) {
       S* const w = tile.w + c * lanes + l;
-      Vector<S> sums[2] = {vector_at(w), vector_at(w + step)};
+      Vector<S> sums[2] = {vector_at(w).v, vector_at(w + step).v};
       for (Index d = 0; d < Depth; ++d) {
         const S u = block.U[(j0 + d) * block.ldu + c];
         const S* const error = tile.error + (j0 + d) * lanes + l;
-        sums[0] -= u * vector_at(error);
-        sums[1] -= u * vector_at(error + step);
+        sums[0] -= u * vector_at(error).v;
+        sums[1] -= u * vector_at(error + step).v;
         if constexpr (Second) {
           const S p = block.P[(j0 + d) * block.ldp + c];
           const S* const before = tile.before + (j0 + d) * lanes + l;
-          sums[0] += p * vector_at(before);
-          sums[1] += p * vector_at(before + step);
+          sums[0] += p * vector_at(before).v;
+          sums[1] += p * vector_at(before + step).v;
         }
       }
-      vector_at(w) = sums[0];
-      vector_at(w + step) = sums[1];
+      vector_at(w).v = sums[0];
+      vector_at(w + step).v = sums[1];
     }
   }
 }

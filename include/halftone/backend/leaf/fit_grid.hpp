@@ -47,7 +47,7 @@ HALFTONE_HOST_DEVICE void add_errors(const S* w, const S* importance, Index n, T
   for (Index c = 0; c < n; c += column_lanes)
     for (Index r = 0; r < Trial<S, Zeros>::registers; ++r) {
       const Index at = c + r * vector_lanes<S>;
-      const Vector<S> steps = vector_at(w + at) * trial.inverse;
+      const Vector<S> steps = vector_at(w + at).v * trial.inverse;
       const Vector<S> nearest = (steps + magic) - magic;
       for (int z = 0; z < Zeros; ++z) {
         const Vector<S> least = Vector<S>{} + trial.lowest[z], most = Vector<S>{} + trial.highest[z];
@@ -57,7 +57,7 @@ HALFTONE_HOST_DEVICE void add_errors(const S* w, const S* importance, Index n, T
         if constexpr (Search == GridSearch::L24)
           trial.sums[z][r] += power_2_4(error < 0 ? -error : error);
         else
-          trial.sums[z][r] += importance ? error * error * vector_at(importance + at) : error * error;
+          trial.sums[z][r] += importance ? error * error * vector_at(importance + at).v : error * error;
       }
     }
 }
@@ -66,7 +66,7 @@ HALFTONE_HOST_DEVICE void add_errors(const S* w, const S* importance, Index n, T
 template <class S, std::size_t Registers>
 HALFTONE_HOST_DEVICE S total(const Vector<S> (&sums)[Registers]) {
   S lanes[column_lanes];
-  for (Index r = 0; r < static_cast<Index>(Registers); ++r) vector_at(lanes + r * vector_lanes<S>) = sums[r];
+  for (Index r = 0; r < static_cast<Index>(Registers); ++r) vector_at(lanes + r * vector_lanes<S>).v = sums[r];
   for (Index half = column_lanes / 2; half > 0; half /= 2)
     for (Index l = 0; l < half; ++l) lanes[l] += lanes[l + half];
   return lanes[0];

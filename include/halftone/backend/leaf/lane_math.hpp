@@ -10,20 +10,16 @@ namespace halftone::detail::HALFTONE_LEAF {
 #define HALFTONE_INLINE inline __attribute__((always_inline))
 
 template <class S>
-struct RegisterOf {
-  typedef double type __attribute__((vector_size(vector_bytes)));
-  typedef long long integers __attribute__((vector_size(vector_bytes)));
+struct IntegersOf {
+  typedef long long type __attribute__((vector_size(vector_bytes)));
 };
 template <>
-struct RegisterOf<float> {
-  typedef float type __attribute__((vector_size(vector_bytes)));
-  typedef int integers __attribute__((vector_size(vector_bytes)));
+struct IntegersOf<float> {
+  typedef int type __attribute__((vector_size(vector_bytes)));
 };
-/// A register of S, at its natural alignment, and one of integers of the same width.
+/// A register of integers as wide as S.
 template <class S>
-using Register = typename RegisterOf<S>::type;
-template <class S>
-using Integers = typename RegisterOf<S>::integers;
+using Integers = typename IntegersOf<S>::type;
 
 /// Numbers in `bytes` bytes: two halves, down to what one register holds.
 template <class S, int bytes = 64>
@@ -52,16 +48,16 @@ struct Lanes {
 template <class S>
 struct Lanes<S, vector_bytes> {
   static constexpr Index count = vector_lanes<S>;
-  Register<S> v;
+  Vector<S> v;
 
   Lanes() = default;
-  HALFTONE_INLINE explicit Lanes(S value) : v(value - Register<S>{}) {}
+  HALFTONE_INLINE explicit Lanes(S value) : v(value - Vector<S>{}) {}
   HALFTONE_INLINE static Lanes load(const S* source) {
     Lanes lanes;
-    lanes.v = vector_at(source);
+    lanes.v = vector_at(source).v;
     return lanes;
   }
-  HALFTONE_INLINE void store(S* target) const { vector_at(target) = v; }
+  HALFTONE_INLINE void store(S* target) const { vector_at(target).v = v; }
   template <class Operation, class... Others>
   HALFTONE_INLINE static Lanes each(Operation operation, const Others&... lanes) {
     Lanes result;
@@ -177,7 +173,7 @@ HALFTONE_INLINE Lanes<S> exp(const Lanes<S>& x) {
   for (int k = degree - 1; k >= 0; --k) y = multiply_add(y, r, L(inverse_factorial<S>[k]));
   const auto scale = HALFTONE_REGISTERS(auto& out, const auto& in, const auto& sum, const auto& integer) {
     const auto power = ((Integers<S>)integer + bias) << mantissa;  // magic's own bits leave at the top
-    out = in < lowest ? Register<S>{} : sum * (Register<S>)power;
+    out = in < lowest ? Vector<S>{} : sum * (Vector<S>)power;
   };
   return L::each(scale, x, y, shifted);
 }

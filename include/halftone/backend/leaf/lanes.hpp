@@ -18,36 +18,45 @@ inline constexpr int vector_bytes = 16;
 
 template <class S>
 struct VectorOf {
-  typedef S type __attribute__((vector_size(vector_bytes), aligned(sizeof(S)), may_alias));
+  typedef S type __attribute__((vector_size(vector_bytes)));
 };
-/// A register of S; loads and stores of any alignment.
+/// A register of S.
 template <class S>
 using Vector = typename VectorOf<S>::type;
 template <class S>
 inline constexpr Index vector_lanes = vector_bytes / static_cast<Index>(sizeof(S));
 
+/// A register's numbers in memory, at any alignment. (A packed member: clang forgets the lower alignment of a vector
+/// type behind a reference.)
 template <class S>
-HALFTONE_HOST_DEVICE Vector<S>& vector_at(S* address) {
-  return *reinterpret_cast<Vector<S>*>(address);
+struct __attribute__((packed, may_alias)) UnalignedVector {
+  Vector<S> v;
+};
+template <class S>
+HALFTONE_HOST_DEVICE UnalignedVector<S>& vector_at(S* address) {
+  return *reinterpret_cast<UnalignedVector<S>*>(address);
 }
 template <class S>
-HALFTONE_HOST_DEVICE const Vector<S>& vector_at(const S* address) {
-  return *reinterpret_cast<const Vector<S>*>(address);
+HALFTONE_HOST_DEVICE const UnalignedVector<S>& vector_at(const S* address) {
+  return *reinterpret_cast<const UnalignedVector<S>*>(address);
 }
 
 /// to[c · to_stride + r] = from[r · from_stride + c] for 4 x 4 numbers.
 template <class S>
 HALFTONE_HOST_DEVICE void transpose_4x4(const S* from, Index from_stride, S* to, Index to_stride) {
-  typedef S Four __attribute__((vector_size(4 * sizeof(S)), aligned(sizeof(S)), may_alias));
-  const Four a = *reinterpret_cast<const Four*>(from), b = *reinterpret_cast<const Four*>(from + from_stride);
-  const Four c = *reinterpret_cast<const Four*>(from + 2 * from_stride);
-  const Four d = *reinterpret_cast<const Four*>(from + 3 * from_stride);
+  typedef S Four __attribute__((vector_size(4 * sizeof(S))));
+  struct __attribute__((packed, may_alias)) Unaligned {
+    Four v;
+  };
+  const auto row = [&](Index r) { return reinterpret_cast<const Unaligned*>(from + r * from_stride); };
+  const auto column = [&](Index c) { return reinterpret_cast<Unaligned*>(to + c * to_stride); };
+  const Four a = row(0)->v, b = row(1)->v, c = row(2)->v, d = row(3)->v;
   const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
   const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  *reinterpret_cast<Four*>(to) = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-  *reinterpret_cast<Four*>(to + to_stride) = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-  *reinterpret_cast<Four*>(to + 2 * to_stride) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-  *reinterpret_cast<Four*>(to + 3 * to_stride) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+  column(0)->v = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  column(1)->v = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  column(2)->v = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  column(3)->v = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
 /// to[c · to_stride + r] = from[r · from_stride + c] for r < rows, c < cols.

@@ -58,7 +58,7 @@ HALFTONE_HOST_DEVICE void micro_tile(Index k, const S* a, const S* b, Index rows
   for (Index r = 0; r < rows; ++r)
     for (Index c = 0; c < cols; c += lanes) __builtin_prefetch(C + r * ldc + c);
   for (Index p = 0; p < k; ++p, a += left_panel, b += width) {
-    const Vector<S> b0 = vector_at(b), b1 = vector_at(b + lanes), b2 = vector_at(b + 2 * lanes);
+    const Vector<S> b0 = vector_at(b).v, b1 = vector_at(b + lanes).v, b2 = vector_at(b + 2 * lanes).v;
 #pragma GCC unroll 8
     for (Index r = 0; r < left_panel; ++r) {
       sums[r][0] += a[r] * b0;
@@ -72,7 +72,7 @@ HALFTONE_HOST_DEVICE void micro_tile(Index k, const S* a, const S* b, Index rows
 #pragma GCC unroll 3
       for (Index v = 0; v < 3; ++v) {
         S* const c = C + v * lanes;
-        vector_at(c) = beta == S(0) ? alpha * sums[r][v] : alpha * sums[r][v] + beta * vector_at(c);
+        vector_at(c).v = beta == S(0) ? alpha * sums[r][v] : alpha * sums[r][v] + beta * vector_at(c).v;
       }
     return;
   }
@@ -80,7 +80,7 @@ HALFTONE_HOST_DEVICE void micro_tile(Index k, const S* a, const S* b, Index rows
 #pragma GCC unroll 8
   for (Index r = 0; r < left_panel; ++r)
 #pragma GCC unroll 3
-    for (Index v = 0; v < 3; ++v) vector_at(edge[r] + v * lanes) = alpha * sums[r][v];
+    for (Index v = 0; v < 3; ++v) vector_at(edge[r] + v * lanes).v = alpha * sums[r][v];
   for (Index r = 0; r < rows; ++r, C += ldc)
     for (Index c = 0; c < cols; ++c) C[c] = beta == S(0) ? edge[r][c] : edge[r][c] + beta * C[c];
 }

@@ -44,26 +44,26 @@ HALFTONE_HOST_DEVICE void solve_tile(Index n, const S* R, Index ldr, S* tile) {
     const Index j1 = j0 + depth < n ? j0 + depth : n;
     for (Index j = j0; j < j1; ++j) {
       const S diagonal = coefficient<S, Transposed>(R, ldr, n, j, j);
-      for (Index l = 0; l < lanes; l += step) vector_at(at(j) + l) /= diagonal;
+      for (Index l = 0; l < lanes; l += step) vector_at(at(j) + l).v /= diagonal;
       for (Index c = j + 1; c < j1; ++c) {
         const S r = coefficient<S, Transposed>(R, ldr, n, j, c);
-        for (Index l = 0; l < lanes; l += step) vector_at(at(c) + l) -= r * vector_at(at(j) + l);
+        for (Index l = 0; l < lanes; l += step) vector_at(at(c) + l).v -= r * vector_at(at(j) + l).v;
       }
     }
     if (j1 - j0 < depth) return;
     for (Index l = 0; l < lanes; l += 2 * step) {
       Vector<S> x[depth][2];
       for (Index d = 0; d < depth; ++d)
-        for (int half = 0; half < 2; ++half) x[d][half] = vector_at(at(j0 + d) + l + half * step);
+        for (int half = 0; half < 2; ++half) x[d][half] = vector_at(at(j0 + d) + l + half * step).v;
       for (Index c = j1; c < n; ++c) {
-        Vector<S> first = vector_at(at(c) + l), second = vector_at(at(c) + l + step);
+        Vector<S> first = vector_at(at(c) + l).v, second = vector_at(at(c) + l + step).v;
         for (Index d = 0; d < depth; ++d) {
           const S r = coefficient<S, Transposed>(R, ldr, n, j0 + d, c);
           first -= r * x[d][0];
           second -= r * x[d][1];
         }
-        vector_at(at(c) + l) = first;
-        vector_at(at(c) + l + step) = second;
+        vector_at(at(c) + l).v = first;
+        vector_at(at(c) + l + step).v = second;
       }
     }
   }
