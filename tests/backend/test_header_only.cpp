@@ -6,6 +6,7 @@
 
 #include "halftone/backend/linear_algebra.hpp"
 #include "halftone/backend/quantize.hpp"
+#include "halftone/backend/refine.hpp"
 #include "halftone/core/random.hpp"
 
 #if defined(HALFTONE_COMPILED)
@@ -38,6 +39,13 @@ TEMPLATE_TEST_CASE("header-only: factor, fit, diffuse", "", float, double) {
   const std::vector<std::int32_t> groups(static_cast<std::size_t>(n), 0);
   const UniformCells<S> cells{scales, zeros, groups.data(), S(15)};
   diffuse_block<S>(context, cells, U, W, E, codes);
+  for (Index i = 0; i < rows; ++i)
+    for (Index j = 0; j < n; ++j) REQUIRE(W(i, j) == decode(static_cast<S>(codes(i, j)), scales(0, i), zeros(0, i)));
+
+  Matrix<S> gradient(rows, n, S(1));
+  std::vector<std::int32_t> columns(static_cast<std::size_t>(n));
+  for (Index j = 0; j < n; ++j) columns[static_cast<std::size_t>(j)] = static_cast<std::int32_t>(j);
+  CHECK(descend_columns<S>(context, cells, {columns.data(), n, H, gradient, W, codes, E}) > 0);
   for (Index i = 0; i < rows; ++i)
     for (Index j = 0; j < n; ++j) REQUIRE(W(i, j) == decode(static_cast<S>(codes(i, j)), scales(0, i), zeros(0, i)));
 }

@@ -15,6 +15,7 @@
 
 #include "halftone/backend/binary_kernels.hpp"
 #include "halftone/backend/nn_kernels.hpp"
+#include "halftone/backend/refine_kernels.hpp"
 #include "halftone/core/view.hpp"
 
 namespace halftone {
@@ -91,6 +92,8 @@ struct CpuKernels {
   NnKernels<float> nn_f32;
   NnKernels<double> nn_f64;
   BinaryKernels binary;
+  RefineKernels<float> refine_f32;
+  RefineKernels<double> refine_f64;
 
   template <class S>
   constexpr const LinearKernels<S>& linear() const {
@@ -112,6 +115,13 @@ struct CpuKernels {
       return nn_f32;
     else
       return nn_f64;
+  }
+  template <class S>
+  constexpr const RefineKernels<S>& refine() const {
+    if constexpr (sizeof(S) == sizeof(float))
+      return refine_f32;
+    else
+      return refine_f64;
   }
 };
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "halftone/backend/quantize.hpp"
+#include "halftone/quant/grid_refit.hpp"
 #include "halftone/quant/quantized_matrix.hpp"
 
 namespace halftone {
@@ -56,6 +57,11 @@ class UniformGrids {
   /// What the column loop reads. group_of_position[j] is the group of the block's column j.
   UniformCells<S> cells(const std::int32_t* group_of_position) const {
     return {scales_.view(), zeros_.view(), group_of_position, static_cast<S>(options_.top())};
+  }
+
+  /// Moves the scales of one group to what suits its codes best under H, and Q and G with them (quant/grid_refit.hpp).
+  Index refit(const Context<Backend>& context, Index group, const RefitTask<S>& task) {
+    return refit_uniform(context, task, options_.scale_type, scales_.row(group), zeros_.row(group));
   }
 
   /// As results hold them. `in`: columns of W.

@@ -4,6 +4,7 @@
 #include "halftone/backend/cpu_kernels.hpp"
 #include "halftone/backend/leaf/attention.hpp"
 #include "halftone/backend/leaf/binary_search.hpp"
+#include "halftone/backend/leaf/descend.hpp"
 #include "halftone/backend/leaf/diffuse.hpp"
 #include "halftone/backend/leaf/fit_grid.hpp"
 #include "halftone/backend/leaf/nn.hpp"
@@ -47,6 +48,8 @@ inline constexpr CpuKernels table{
     .nn_f32 = nn_table<float>,
     .nn_f64 = nn_table<double>,
     .binary = {.ramps = fill_ramps, .minima = find_minima},
+    .refine_f32 = {.descend = descend<float, UniformLanes<float>>},
+    .refine_f64 = {.descend = descend<double, UniformLanes<double>>},
 };
 
 }  // namespace halftone::detail::HALFTONE_LEAF

@@ -1,0 +1,175 @@
+// Bodies of refine.hpp.
+#pragma once
+
+#include <algorithm>  // copy_n
+#include <atomic>
+#include <vector>
+
+#include "halftone/backend/arrange.hpp"
+#include "halftone/backend/quantize.impl.hpp"
+#include "halftone/backend/refine.hpp"
+
+namespace halftone {
+namespace detail {
+
+template <class S>
+RefineBlock<S> refine_block(const char* who, const UniformCells<S>& cells, const RefinedColumns<S>& given) {
+  const Index rows = given.Q.rows, in = given.Q.cols, width = given.width;
+  require_shape<S>(who, "H", given.H.rows, given.H.cols, width, width);
+  require_shape<S>(who, "G", given.G.rows, given.G.cols, rows, in);
+  require_shape<S>(who, "codes", given.codes.rows, given.codes.cols, rows, in);
+  require_shape<S>(who, "E", given.E.rows, given.E.cols, rows, width);
+  require_shape<S>(who, "scales", cells.scales.rows, cells.scales.cols, cells.zeros.rows, rows);
+  require_shape<S>(who, "zeros", cells.zeros.rows, cells.zeros.cols, cells.scales.rows, rows);
+  RefineBlock<S> block{};
+  block.width = width;
+  block.columns = given.columns;
+  block.H = given.H.data;
+  block.ldh = given.H.stride;
+  block.G = given.G.data;
+  block.ldg = given.G.stride;
+  block.Q = given.Q.data;
+  block.ldq = given.Q.stride;
+  block.E = given.E.data;
+  block.lde = given.E.stride;
+  block.codes = given.codes.data;
+  block.ldcodes = given.codes.stride;
+  block.kept = given.kept;
+  block.kept_type = given.kept_type;
+  block.scales = cells.scales.data;
+  block.zeros = cells.zeros.data;
+  block.ld_scales = cells.scales.stride;
+  block.ld_zeros = cells.zeros.stride;
+  block.group_of_column = cells.group_of_position;
+  block.top = cells.top;
+  return block;
+}
+
+/// The block from row `first` on.
+template <class S>
+RefineBlock<S> rows_from(RefineBlock<S> block, Index first) {
+  block.G += first * block.ldg;
+  block.Q += first * block.ldq;
+  block.E += first * block.lde;
+  block.codes += first * block.ldcodes;
+  block.scales += first;
+  block.zeros += first;
+  return block;
+}
+
+/// Calls body(row) for every row of a matrix with `cols` columns, in parallel.
+template <class Body>
+void each_row(const Context<Cpu>& context, Index rows, Index cols, Body&& body) {
+  parallel_pieces(context.threads(), rows, rows_of_unit(cols), [&](Index first, Index last) {
+    for (Index r = first; r < last; ++r) body(r);
+  });
+}
+
+/// Σ f(j) for j in [0, count) in double, in eight interleaved sums.
+template <class Term>
+double lane_sum(Index count, Term&& term) {
+  constexpr Index lanes = 8;
+  double lane[lanes] = {};
+  Index j = 0;
+  for (; j + lanes <= count; j += lanes)
+    for (Index l = 0; l < lanes; ++l) lane[l] += term(j + l);
+  for (; j < count; ++j) lane[0] += term(j);
+  double sum = 0;
+  for (double value : lane) sum += value;
+  return sum;
+}
+
+}  // namespace detail
+
+template <class S>
+Index descend_columns(const Context<Cpu>& context, const UniformCells<S>& cells, const RefinedColumns<S>& block) {
+  const detail::RefineBlock<S> whole = detail::refine_block("descend_columns", cells, block);
+  const Index rows = block.Q.rows, width = block.width;
+  if (rows == 0 || width == 0) return 0;
+  const int threads = rows * width * width < 200000 ? 1 : context.threads();
+  std::atomic<Index> moves{0};  // of integers: the order of the sum changes nothing
+  parallel_pieces(threads, rows, detail::rows_per_piece<S>(width), [&](Index first, Index last) {
+    Matrix<S> workspace(4 * width, detail::row_lanes<S>);
+    moves +=
+        context.kernels().template refine<S>().descend(detail::rows_from(whole, first), last - first, workspace.data());
+  });
+  return moves;
+}
+
+template <class S>
+void gather_rows(const Context<Cpu>& context, MatrixView<const S> A, const std::int32_t* rows, MatrixView<S> out) {
+  detail::require_shape<S>("gather_rows", "out", out.rows, out.cols, out.rows, A.cols);
+  detail::each_row(context, out.rows, out.cols, [&](Index r) { std::copy_n(A.row(rows[r]), out.cols, out.row(r)); });
+}
+
+template <class S>
+double residual_product(const Context<Cpu>& context, MatrixView<const S> Q, MatrixView<const S> T,
+                        MatrixView<const S> G) {
+  constexpr const char* who = "residual_product";
+  detail::require_shape<S>(who, "T", T.rows, T.cols, Q.rows, Q.cols);
+  detail::require_shape<S>(who, "G", G.rows, G.cols, Q.rows, Q.cols);
+  std::vector<double> rows(static_cast<std::size_t>(Q.rows));
+  detail::each_row(context, Q.rows, Q.cols, [&](Index r) {
+    const S *q = Q.row(r), *t = T.row(r), *g = G.row(r);
+    rows[static_cast<std::size_t>(r)] =
+        detail::lane_sum(Q.cols, [&](Index j) { return static_cast<double>(q[j] - t[j]) * static_cast<double>(g[j]); });
+  });
+  double sum = 0;
+  for (double value : rows) sum += value;
+  return sum;
+}
+
+template <class S>
+void centred_codes(const Context<Cpu>& context, MatrixView<const std::uint8_t> codes, const std::int32_t* columns,
+                   const S* zeros, MatrixView<S> out) {
+  detail::require_shape<S>("centred_codes", "out", out.rows, out.cols, codes.rows, out.cols);
+  detail::each_row(context, out.rows, out.cols, [&](Index r) {
+    for (Index t = 0; t < out.cols; ++t) out(r, t) = static_cast<S>(codes(r, columns[t])) - zeros[r];
+  });
+}
+
+template <class S>
+Index refit_scales(const Context<Cpu>& context, MatrixView<const S> C, MatrixView<const S> P, MatrixView<const S> G,
+                   const std::int32_t* columns, ScaleType type, S* scales, S* steps, MatrixView<S> Q) {
+  constexpr const char* who = "refit_scales";
+  const bool whole = P.cols == Q.cols;  // if C is as wide, its columns are all of them in their order
+  detail::require_shape<S>(who, "P", P.rows, P.cols, C.rows, whole ? Q.cols : C.cols);
+  detail::require_shape<S>(who, "G", G.rows, G.cols, C.rows, Q.cols);
+  std::atomic<Index> changed{0};
+  detail::each_row(context, C.rows, C.cols, [&](Index r) {
+    const S *c = C.row(r), *p = P.row(r), *g = G.row(r);
+    const double a = detail::lane_sum(
+        C.cols, [&](Index t) { return static_cast<double>(c[t]) * static_cast<double>(p[whole ? columns[t] : t]); });
+    const double b = detail::lane_sum(
+        C.cols, [&](Index t) { return static_cast<double>(c[t]) * static_cast<double>(g[columns[t]]); });
+    steps[r] = S(0);
+    const double wanted = static_cast<double>(scales[r]) - b / a;
+    if (!(a > 0) || !(wanted > 0)) return;
+    const S scale = round_scale(static_cast<S>(wanted), type);
+    const double step = static_cast<double>(scale) - static_cast<double>(scales[r]);
+    if (!(step * (2 * b + a * step) < 0)) return;
+    steps[r] = static_cast<S>(step);
+    scales[r] = scale;
+    for (Index t = 0; t < C.cols; ++t) Q(r, columns[t]) = scale * c[t];
+    changed += 1;
+  });
+  return changed;
+}
+
+template <class S>
+void add_scaled_rows(const Context<Cpu>& context, MatrixView<S> A, const S* factors, MatrixView<const S> B) {
+  detail::require_shape<S>("add_scaled_rows", "B", B.rows, B.cols, A.rows, A.cols);
+  detail::each_row(context, A.rows, A.cols, [&](Index r) {
+    if (factors[r] == S(0)) return;
+    for (Index j = 0; j < A.cols; ++j) A(r, j) += factors[r] * B(r, j);
+  });
+}
+
+template <class S>
+void scale_rows(const Context<Cpu>& context, MatrixView<S> A, const S* factors) {
+  detail::each_row(context, A.rows, A.cols, [&](Index r) {
+    for (Index j = 0; j < A.cols; ++j) A(r, j) *= factors[r];
+  });
+}
+
+}  // namespace halftone
