@@ -133,6 +133,7 @@ void plan_tensors(const TensorSource& source, RunPlan& plan) {
         replaced[planned.matrix.module + ".weight"] = format.tensors(planned.matrix);
   for (const TensorInfo& tensor : source.tensors()) {
     plan.parameters += tensor.elements();
+    plan.checkpoint_bytes += tensor.bytes();
     const auto found = replaced.find(tensor.name);
     if (found == replaced.end()) {
       plan.tensors.push_back(tensor);

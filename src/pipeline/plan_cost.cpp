@@ -37,12 +37,25 @@ MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& sta
   if (stage.moments == Moments::Cross) memory.statistics += 2 * square;  // D and the solver's P
   for (const PlannedMatrix& planned : stage.matrices) {
     const Index elements = planned.matrix.rows * planned.matrix.cols;
-    // Working copy, a product of the same size, codes; the original's mapped pages, what the format encodes and reads
-    // back.
-    memory.solver = std::max(memory.solver, 9 * elements);
+    // Working copy, a product of the same size, codes twice; the original's mapped pages, what the format encodes and
+    // reads back.
+    memory.solver = std::max(memory.solver, 10 * elements);
     memory.files = std::max(memory.files, dtype_bytes(planned.matrix.dtype, elements) + 2 * planned.stored_bytes);
   }
   return memory;
+}
+
+/// Tables of positions, scores of attention and other scratch of a forward pass. Measured.
+constexpr Index forward_scratch = 3'000'000;
+
+/// What a product of a chunk of tokens with a matrix holds beside its operands: both factors repacked, 768 steps at
+/// once.
+Index product_bytes(const BlockProgram& program, Index tokens, Index length) {
+  const Index chunk = std::min(tokens, chunk_windows(length) * length);
+  Index most = 0;
+  for (const LinearInfo& linear : program.linears)
+    most = std::max(most, 4 * std::min<Index>(768, linear.cols) * (chunk + linear.rows));
+  return most + forward_scratch;
 }
 
 /// The larger of two moments of a run.
@@ -56,6 +69,7 @@ MemoryEstimate block_memory(const BlockProgram& program, const std::vector<Plann
   moving.weights = std::max(1, plan.streams()) * parameter_bytes(program);
   if (plan.streams() == 0) moving.weights = 0;
   moving.streams = plan.streams() * stream_bytes(program, plan.tokens(), plan.length);
+  if (plan.streams() > 0) moving.streams += product_bytes(program, plan.tokens(), plan.length);
   keep_larger(most, moving);
   for (const PlannedStage& stage : stages) {
     MemoryEstimate solving = stage_memory(program, stage);
@@ -102,6 +116,9 @@ double stage_flops(const PlannedStage& stage, double tokens) {
   return flops;
 }
 
+/// Code, stacks of threads and small blocks that a process touches only when it works. Measured.
+constexpr Index later_pages = 3'000'000;
+
 /// The largest tensor that is copied: it is hashed and written from mapped pages.
 Index largest_copy(const RunPlan& plan) {
   Index bytes = 0;
@@ -122,7 +139,7 @@ void plan_cost(const Model& model, RunPlan& plan) {
     plan.flops += plan.streams() * forward_flops(program, as_double(plan.tokens()), as_double(plan.length));
     for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, as_double(plan.tokens()));
   }
-  most.process = resident_bytes();
+  most.process = resident_bytes() + later_pages;
   plan.memory = most;
 }
 
@@ -138,7 +155,9 @@ double estimated_seconds(const Context<Cpu>& context, const RunPlan& plan) {
     if (run > 0) fastest = std::min(fastest, seconds.count());
   }
   const double rate = 2.0 * n * n * n / fastest;  // flops a second
-  return plan.flops / (0.5 * rate);               // half of it, in the shapes that models have
+  // Half of that rate in the shapes that models have; files at 500 MB/s, and a flush for every block.
+  return plan.flops / (0.5 * rate) + as_double(plan.output_bytes + plan.checkpoint_bytes) / 5e8 +
+         0.02 * static_cast<double>(plan.blocks.size());
 }
 
 }  // namespace halftone

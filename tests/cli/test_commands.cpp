@@ -168,6 +168,21 @@ TEST_CASE("a dry run writes nothing and predicts what is written") {
   CHECK(plan["seconds"].get<double>() > 0);
 }
 
+#if !defined(__SANITIZE_ADDRESS__)
+TEST_CASE("a dry run predicts the peak of memory within 10 %") {
+  const TemporaryFolder folder;
+  const std::string windows = GENERATE("32", "128");
+  const std::vector<std::string> flags = {
+      "--group-size", "64", "--calibration", novella_ids("calib_ids.safetensors"), "--windows", windows, "--json"};
+  const auto words = quantize_words((folder / "out").string(), flags);
+  auto dry = words;
+  dry.push_back("--dry-run");
+  const double predicted = halftone_command(dry).json()["peak_bytes"].get<double>();
+  const double measured = halftone_command(words).json()["peak_bytes"].get<double>();
+  CHECK(predicted == Approx(measured).epsilon(0.1));
+}
+#endif
+
 TEST_CASE("completion scripts are what their shells accept") {
   const TemporaryFolder folder;
   for (const char* shell : {"bash", "zsh", "fish"}) {

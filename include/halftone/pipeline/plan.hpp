@@ -54,6 +54,7 @@ struct RunPlan {
   Index weights = 0;                ///< elements of all quantised matrices
   Index parameters = 0;             ///< elements of all tensors of the checkpoint
   double bits_per_weight = 0, code_bits_per_weight = 0, model_bits_per_weight = 0;  ///< as in RunReport
+  Index checkpoint_bytes = 0;                                                       ///< of the checkpoint's tensors
   Index output_bytes = 0;                                                           ///< of the weights' files
   MemoryEstimate memory;
   double flops = 0;

@@ -22,16 +22,16 @@ struct EnumWords<Phase> {
 
 struct Progress {
   Phase phase = Phase::Open;
-  Index blocks_done = 0, blocks = 0;      ///< transformer layers
+  Index blocks_done = 0, blocks = 0;  ///< transformer layers
   Index matrices_done = 0, matrices = 0;
-  double seconds = 0;                     ///< since this run began
-  double seconds_left = -1;               ///< estimate; negative while there is nothing to go by
-  std::string_view module;                ///< layer just solved; else empty
-  const SolveReport* report = nullptr;    ///< of that layer; else null
+  double seconds = 0;                   ///< since this run began
+  double seconds_left = -1;             ///< estimate; negative while there is nothing to go by
+  std::string_view module;              ///< layer just solved; else empty
+  const SolveReport* report = nullptr;  ///< of that layer; else null
 };
 
-/// Called on the thread that runs the walk, often (several times a second or once a chunk of work). Returns false to stop:
-/// the run then ends with Status::Cancelled after the current layer, and what is finished stays for a resume.
+/// Called on the thread that runs the walk, often (several times a second or once a chunk of work). Returns false to
+/// stop: the run then ends with Status::Cancelled after the current layer, and what is finished stays for a resume.
 using ProgressCallback = std::function<bool(const Progress&)>;
 
 }  // namespace halftone

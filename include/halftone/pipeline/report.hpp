@@ -14,7 +14,7 @@ struct LayerReport {
   std::string module;
   std::string method;
   int bits = 0;
-  Index group_size = 0;        ///< −1: the whole row
+  Index group_size = 0;  ///< −1: the whole row
   Index rows = 0, cols = 0;
   double bits_per_weight = 0;  ///< bytes that the format stores for it
   SolveReport solve;
