@@ -1,6 +1,7 @@
 #include "halftone/pipeline/plan.hpp"
 
 #include <algorithm>  // find, max
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -191,6 +192,9 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   if (const Format* format = checkpoint.format(); format != nullptr && format->name() != "dense")
     fail(Status::Unsupported, checkpoint.directory().string(), ": is already quantised, in the format ", format->name(),
          "; wanted the model that it was made from");
+  constexpr Index most = std::numeric_limits<std::int32_t>::max();
+  require(windows >= 1 && windows <= most && length >= 1 && length <= most, Status::InvalidArgument,
+          "calibration: ", windows, " windows of ", length, " tokens, wanted 1 .. ", most, " of each");
   RunPlan plan;
   plan.windows = windows;
   plan.length = length;
@@ -209,7 +213,7 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   plan_totals(plan);
   require(plan.moments == Moments::None || !recipe.calibration.file.empty(), Status::InvalidArgument, "method ",
           recipe.method, ": needs calibration data, got no file (--calibration FILE)");
-  plan_cost(model, plan);
+  plan_cost(model, context.threads(), plan);
   return plan;
 }
 

@@ -48,14 +48,14 @@ MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& sta
 /// Tables of positions, scores of attention and other scratch of a forward pass. Measured.
 constexpr Index forward_scratch = 3'000'000;
 
-/// What a product of a chunk of tokens with a matrix holds beside its operands: both factors repacked, 768 steps at
-/// once.
-Index product_bytes(const BlockProgram& program, Index tokens, Index length) {
-  const Index chunk = std::min(tokens, chunk_windows(length) * length);
+/// What products of chunks of tokens with a matrix hold beside their operands, a chunk on every thread: both factors
+/// repacked, 768 steps at once.
+Index product_bytes(const BlockProgram& program, const RunPlan& plan, int threads) {
+  const Index chunk = chunk_windows(plan.length) * plan.length;
   Index most = 0;
   for (const LinearInfo& linear : program.linears)
     most = std::max(most, 4 * std::min<Index>(768, linear.cols) * (chunk + linear.rows));
-  return most + forward_scratch;
+  return most * std::clamp<Index>(plan.tokens() / chunk, 1, threads) + forward_scratch;
 }
 
 /// The larger of two moments of a run.
@@ -63,13 +63,14 @@ void keep_larger(MemoryEstimate& most, const MemoryEstimate& other) {
   if (other.peak() > most.peak()) most = other;
 }
 
-MemoryEstimate block_memory(const BlockProgram& program, const std::vector<PlannedStage>& stages, const RunPlan& plan) {
+MemoryEstimate block_memory(const BlockProgram& program, const std::vector<PlannedStage>& stages, const RunPlan& plan,
+                            int threads) {
   MemoryEstimate most;
   MemoryEstimate moving;  // streams on their way from one stage to the next
   moving.weights = std::max(1, plan.streams()) * parameter_bytes(program);
   if (plan.streams() == 0) moving.weights = 0;
-  moving.streams = plan.streams() * stream_bytes(program, plan.tokens(), plan.length);
-  if (plan.streams() > 0) moving.streams += product_bytes(program, plan.tokens(), plan.length);
+  moving.streams = plan.streams() * stream_bytes(program, plan.tokens(), plan.length, threads);
+  if (plan.streams() > 0) moving.streams += product_bytes(program, plan, threads);
   keep_larger(most, moving);
   for (const PlannedStage& stage : stages) {
     MemoryEstimate solving = stage_memory(program, stage);
@@ -128,14 +129,14 @@ Index largest_copy(const RunPlan& plan) {
 
 }  // namespace
 
-void plan_cost(const Model& model, RunPlan& plan) {
+void plan_cost(const Model& model, int threads, RunPlan& plan) {
   plan.output_bytes = SafetensorsWriter::file_bytes(plan.tensors);
   MemoryEstimate most;
   most.files = largest_copy(plan);
   for (Index block = 0; block < model.blocks(); ++block) {
     const BlockProgram& program = model.program(block);
     const auto& stages = plan.blocks[static_cast<std::size_t>(block)];
-    keep_larger(most, block_memory(program, stages, plan));
+    keep_larger(most, block_memory(program, stages, plan, threads));
     plan.flops += plan.streams() * forward_flops(program, as_double(plan.tokens()), as_double(plan.length));
     for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, as_double(plan.tokens()));
   }

@@ -141,6 +141,17 @@ TEST_CASE("calibration data that does not fit") {
     CHECK(result.code == 3);
     CHECK_THAT(result.err, Catch::Contains("too little text") && Catch::Contains("5000"));
   }
+  SECTION("no windows at all") {
+    SafetensorsWriter writer(scene.folder / "none.safetensors", {{"ids", DType::I32, {0, 32}}}, WriteMode::Create);
+    writer.write("ids", {});
+    writer.finish();
+    scene.ids = scene.folder / "none.safetensors";
+    scene.refuses(2, {"0 windows of 32"}, {"--dry-run"});
+    scene.refuses(2, {"0 windows of 32"});
+    scene.refuses(8, {"bits"},
+                  {"--windows", "2000000000", "--window-length", "2000000000", "--dry-run", "--calibration",
+                   (scene.folder / "text.txt").string()});
+  }
   SECTION("ids of another vocabulary") {
     scene.ids = write_ids(scene.folder / "other.safetensors", 4, 32, 5000);
     scene.refuses(3, {"vocabulary", "id"});
