@@ -30,7 +30,8 @@ passed=0 failed=0 skipped=0
 # count_junit FILE: adds the numbers of CTest's JUnit file to passed, failed and skipped. A missing file is a failure.
 count_junit() {
   local suite tests failures disabled skips
-  suite=$(tr '\n' ' ' <"$1" 2>/dev/null | grep -o '<testsuite [^>]*>' | head -n 1) || suite=
+  suite=
+  if [ -f "$1" ]; then suite=$(tr '\n\t' '  ' <"$1" | grep -o '<testsuite [^>]*>' | head -n 1) || suite=; fi
   if [ -z "$suite" ]; then
     failed=$((failed + 1))
     return
