@@ -36,7 +36,7 @@ HALFTONE_HOST_DEVICE S round_kept(S value, ScaleType type) {
 
 /// Uniform grids of a tile's rows in one group.
 template <class S>
-struct UniformLanes {
+struct DescentLanes {
   S scales[row_lanes<S>], zeros[row_lanes<S>], top;
 
   HALFTONE_HOST_DEVICE void load(const RefineBlock<S>& block, Index group, Index row, Index count) {

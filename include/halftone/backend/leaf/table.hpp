@@ -48,8 +48,8 @@ inline constexpr CpuKernels table{
     .nn_f32 = nn_table<float>,
     .nn_f64 = nn_table<double>,
     .binary = {.ramps = fill_ramps, .minima = find_minima},
-    .refine_f32 = {.descend = descend<float, UniformLanes<float>>},
-    .refine_f64 = {.descend = descend<double, UniformLanes<double>>},
+    .refine_f32 = {.descend = descend<float, DescentLanes<float>>},
+    .refine_f64 = {.descend = descend<double, DescentLanes<double>>},
 };
 
 }  // namespace halftone::detail::HALFTONE_LEAF
