@@ -109,6 +109,7 @@ int run_benchmarks(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   const Context<Cpu> context;
   benchmark::AddCustomContext("halftone_isa", context.isa());
+  benchmark::AddCustomContext("halftone_products", context.products());
   benchmark::AddCustomContext("threads", std::to_string(context.threads()));
   benchmark::AddCustomContext("sgemm_4096_best_library", machine().sgemm_by);
   benchmark::AddCustomContext("sgemm_4096_best_gflops", std::to_string(machine().sgemm / 1e9));

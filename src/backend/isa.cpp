@@ -19,7 +19,7 @@ std::vector<const CpuKernels*> runnable_kernels() {
   return tables;
 }
 
-const CpuKernels& chosen_kernels(std::string_view wanted) {
+CpuKernels chosen_kernels(std::string_view wanted) {
   const auto tables = runnable_kernels();
   const CpuKernels* found = wanted.empty() ? tables.front() : nullptr;
   for (const CpuKernels* table : tables)
@@ -31,15 +31,22 @@ const CpuKernels& chosen_kernels(std::string_view wanted) {
     fail(known ? Status::Unsupported : Status::InvalidArgument, "cpu context: HALFTONE_ISA is '", wanted,
          known ? "', which this processor or build lacks; wanted one of " : "', wanted one of ", have);
   }
-  return *found;
+  CpuKernels chosen = *found;
+#if defined(HALFTONE_HAS_ONEDNN)
+  if (found == tables.front()) {
+    chosen.products = "onednn";
+    chosen.linear_f32.gemm = gemm_onednn;
+  }
+#endif
+  return chosen;
 }
 
 const CpuKernels& cpu_kernels() {
-  static const CpuKernels* const kernels = [] {
+  static const CpuKernels kernels = [] {
     const char* wanted = std::getenv("HALFTONE_ISA");
-    return &chosen_kernels(wanted ? wanted : "");
+    return chosen_kernels(wanted ? wanted : "");
   }();
-  return *kernels;
+  return kernels;
 }
 
 }  // namespace halftone::detail

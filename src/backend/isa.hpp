@@ -14,10 +14,15 @@ const CpuKernels& kernels_avx2();
 const CpuKernels& kernels_avx512();
 #endif
 
-/// Tables that this processor can run, best first.
+/// Tables that this processor can run, best first. Their products are Eigen's.
 std::vector<const CpuKernels*> runnable_kernels();
 
-/// What cpu_kernels() finds where HALFTONE_ISA is `wanted`; empty: no wish.
-const CpuKernels& chosen_kernels(std::string_view wanted);
+/// What cpu_kernels() finds where HALFTONE_ISA is `wanted`; empty: no wish. oneDNN multiplies floats if the build has
+/// it and no lesser instruction set than the processor's best is asked for.
+CpuKernels chosen_kernels(std::string_view wanted);
+
+/// LinearKernels<float>::gemm by oneDNN. Only inside parallel_for, where OpenMP offers it one thread.
+void gemm_onednn(bool transpose_a, bool transpose_b, Index m, Index n, Index k, float alpha, const float* A, Index lda,
+                 const float* B, Index ldb, float beta, float* C, Index ldc);
 
 }  // namespace halftone::detail

@@ -48,7 +48,7 @@ TEMPLATE_TEST_CASE("inverse_factor equals the textbook", "", float, double) {
   using S = TestType;
   const double unit = std::numeric_limits<S>::epsilon();
   for (const auto* kernels : every_kernels()) {
-    CAPTURE(kernels->isa);
+    CAPTURE(kernels->isa, kernels->products);
     for (Index n : {1, 2, 7, 64, 128, 129, 130, 257, 385, 520}) {
       CAPTURE(n);
       const auto A = second_moments<S>(n, 7);

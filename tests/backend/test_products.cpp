@@ -69,7 +69,7 @@ void check_gemm(const Context<Cpu>& context, Shape shape, Transpose a, Transpose
 TEMPLATE_TEST_CASE("gemm and gemm_upper equal the double loop", "", float, double) {
   using S = TestType;
   for (const auto* kernels : every_kernels()) {
-    CAPTURE(kernels->isa);
+    CAPTURE(kernels->isa, kernels->products);
     const Context<Cpu> context(2, *kernels);
     for (const Shape shape : {Shape{1, 1, 1}, Shape{1, 7, 3}, Shape{5, 1, 130}, Shape{3, 3, 0}, Shape{17, 17, 33},
                               Shape{130, 130, 5}, Shape{64, 257, 31}, Shape{257, 257, 40}})
@@ -125,6 +125,7 @@ TEST_CASE("HALFTONE_ISA chooses the kernels or is refused") {
   const auto tables = detail::runnable_kernels();
   CHECK(std::string(detail::chosen_kernels("").isa) == tables.front()->isa);
   CHECK(std::string(detail::chosen_kernels("baseline").isa) == "baseline");
+  if (tables.size() > 1) CHECK(std::string(detail::chosen_kernels("baseline").products) == "eigen");
   CHECK_THROWS_WITH(detail::chosen_kernels("sse9"),
                     Catch::Contains("HALFTONE_ISA is 'sse9'") && Catch::Contains("baseline"));
   for (const char* name : {"avx2", "avx512"}) {

@@ -1,4 +1,4 @@
-// The CPU backend: OpenMP threads, and kernels for the instruction set found at run time.
+// The CPU backend: OpenMP threads, Eigen or oneDNN products, kernels for the instruction set found at run time.
 #pragma once
 
 #include "halftone/backend/context.hpp"
@@ -30,7 +30,7 @@ class Context<Cpu> {
   const detail::CpuKernels& kernels() const noexcept { return *kernels_; }
   /// Name of that instruction set: "baseline", "avx2", "avx512"; "user" in header-only mode.
   const char* isa() const noexcept { return kernels_->isa; }
-  /// Who multiplies matrices: "halftone" for its own kernels.
+  /// Who multiplies matrices of float: "onednn" or "eigen".
   const char* products() const noexcept { return kernels_->products; }
 
   /// Uninitialised [rows, cols].

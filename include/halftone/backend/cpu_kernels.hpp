@@ -29,22 +29,12 @@ namespace halftone::detail {
 template <class S>
 inline constexpr Index row_lanes = 128 / static_cast<Index>(sizeof(S));
 
-/// Output tiles of a product start at multiples of this, which every panel width below divides.
-inline constexpr Index tile_step = 48;
-
 /// Products and factorisation in S, float or double. Row-major; ld*: elements from one row to the next.
 template <class S>
 struct LinearKernels {
-  Index left_panel, right_panel;  ///< rows of op(A) and columns of op(B) in a packed panel
-
-  /// Packs op(A) [rows, k] into panels [k][left_panel], one behind the other, the last one padded with zeros.
-  void (*pack_left)(bool transposed, Index rows, Index k, const S* A, Index lda, S* panels);
-  /// Packs op(B) [k, cols] into panels [k][right_panel].
-  void (*pack_right)(bool transposed, Index cols, Index k, const S* B, Index ldb, S* panels);
-  /// C [rows, cols] = alpha · A · B + beta · C from packed factors, both `slab` steps of k deep of which the first k
-  /// are taken. beta = 0 does not read C.
-  void (*multiply)(Index rows, Index cols, Index k, Index slab, const S* A, const S* B, S alpha, S beta, S* C,
-                   Index ldc);
+  /// C [m, n] = alpha · op(A) [m, k] · op(B) [k, n] + beta · C. beta = 0 does not read C. k > 0.
+  void (*gemm)(bool transpose_a, bool transpose_b, Index m, Index n, Index k, S alpha, const S* A, Index lda,
+               const S* B, Index ldb, S beta, S* C, Index ldc);
 
   /// Reversed Cholesky of one diagonal block: the upper triangle of A [n, n] becomes R with A = R Rᵀ, R upper. Returns
   /// −1, or the index of the pivot that was not positive and finite. `column`: n numbers of work space.
@@ -83,8 +73,8 @@ struct QuantizeKernels {
 };
 
 struct CpuKernels {
-  const char* isa;  ///< "baseline", "avx2", "avx512"; "user" in header-only mode
-  const char* products;  ///< who multiplies matrices: "halftone", leaf/products.hpp
+  const char* isa;       ///< "baseline", "avx2", "avx512"; "user" in header-only mode
+  const char* products;  ///< who multiplies matrices of float: "onednn" or "eigen"
   LinearKernels<float> linear_f32;
   LinearKernels<double> linear_f64;
   QuantizeKernels<float> quantize_f32;

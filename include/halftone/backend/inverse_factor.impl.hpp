@@ -2,14 +2,16 @@
 // strictly below the diagonal of A serve as work space on the way; they end as zeros.
 #pragma once
 
+#include <atomic>
+
 #include "halftone/backend/linear_algebra.hpp"
-#include "halftone/backend/products.impl.hpp"
+#include "halftone/backend/tiles.hpp"
 
 namespace halftone {
 namespace detail {
 
 /// Largest diagonal block that is factored and inverted on one thread.
-inline constexpr Index factor_block = 3 * tile_step;
+inline constexpr Index factor_block = 128;
 
 /// Where [n, n] is split: a multiple of the block, about the half.
 inline Index split_at(Index n) { return (n / 2 + factor_block - 1) / factor_block * factor_block; }
@@ -71,8 +73,10 @@ void invert_diagonal_blocks(const Context<Cpu>& context, MatrixView<S> R) {
 /// Tiles of C [m, n] = T · B where T [m, m] is triangular, upper or lower: they leave out the part of the inner
 /// dimension that meets only zeros.
 inline std::vector<Tile> cut_triangular(Index m, Index n, bool upper) {
+  constexpr Index side = 256;
+  const TileSides sides = tile_sides(m, n);
   std::vector<Tile> tiles;
-  cut({0, 0, m, n, 0, m}, {4 * tile_step, 8 * tile_step}, tiles);
+  cut({0, 0, m, n, 0, m}, {std::min(sides.rows, side), std::min(sides.cols, side)}, tiles);
   for (Tile& tile : tiles) {
     if (upper)
       tile.first = tile.row;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "halftone/backend/cpu_kernels.hpp"
+#include "halftone/core/view.hpp"
 
 namespace halftone::detail {
 
@@ -17,22 +17,21 @@ struct Tile {
   double flops() const { return 2.0 * static_cast<double>(rows * cols) * static_cast<double>(last - first); }
 };
 
-/// Sides of the tiles of an [m, n] output: at most 8 steps, halved down to 1 while there are fewer than 8 tiles.
+/// Sides of the tiles of an [m, n] output: at most 512, halved down to 64 while there are fewer than 8 tiles.
 struct TileSides {
   Index rows, cols;
 };
 constexpr TileSides tile_sides(Index m, Index n) {
-  constexpr Index largest = 8 * tile_step, wanted = 8;
+  constexpr Index largest = 512, smallest = 64, wanted = 8;
   const auto pieces = [](Index size, Index side) { return (size + side - 1) / side; };
-  const auto steps = [&](Index size) { return pieces(size, tile_step) * tile_step; };
   const auto even = [&](Index size) {  // as few pieces as there must be, of nearly equal size
     const Index parts = std::max<Index>(1, pieces(size, largest));
-    return std::max(tile_step, steps(pieces(size, parts)));
+    return std::max<Index>(32, (pieces(size, parts) + 31) / 32 * 32);
   };
   TileSides sides{even(m), even(n)};
-  while (pieces(m, sides.rows) * pieces(n, sides.cols) < wanted && std::max(sides.rows, sides.cols) > tile_step) {
+  while (pieces(m, sides.rows) * pieces(n, sides.cols) < wanted && std::max(sides.rows, sides.cols) > smallest) {
     Index& longer = sides.rows >= sides.cols ? sides.rows : sides.cols;
-    longer = steps(longer / 2);
+    longer = std::max(smallest, (longer / 2 + 31) / 32 * 32);
   }
   return sides;
 }
@@ -57,29 +56,21 @@ inline std::vector<Tile> cut_all(Index m, Index n, Index k) {
   return tiles;
 }
 
-/// Cuts the upper triangle of a square whose corner is (corner, corner): halves, quarters, ... down to diagonal tiles
-/// of 2 steps, so that little below the diagonal is computed.
-inline void cut_diagonal(Index corner, Index n, Index k, std::vector<Tile>& tiles) {
-  if (n <= 2 * tile_step) {
-    tiles.push_back({corner, corner, n, n, 0, k});
+/// Cuts the upper triangle of the [n, n] square whose corner is (corner, corner): halves, quarters, ... down to
+/// diagonal tiles of at most 128, so that little below the diagonal is computed.
+inline void cut_triangle(Index corner, Index n, Index k, TileSides sides, std::vector<Tile>& tiles) {
+  if (n <= 128) {
+    if (n > 0) tiles.push_back({corner, corner, n, n, 0, k});
     return;
   }
-  const Index half = (n / 2 + tile_step - 1) / tile_step * tile_step;
-  tiles.push_back({corner, corner + half, half, n - half, 0, k});
-  cut_diagonal(corner, half, k, tiles);
-  cut_diagonal(corner + half, n - half, k, tiles);
+  const Index half = std::min(n, ((n + 1) / 2 + 31) / 32 * 32);
+  cut({corner, corner + half, half, n - half, 0, k}, sides, tiles);
+  cut_triangle(corner, half, k, sides, tiles);
+  cut_triangle(corner + half, n - half, k, sides, tiles);
 }
-
-/// Tiles of the upper triangle of an [n, n] product of inner size k.
 inline std::vector<Tile> cut_upper(Index n, Index k) {
   std::vector<Tile> tiles;
-  const TileSides sides = tile_sides(n, n);
-  const Index side = std::min(sides.rows, sides.cols);
-  for (Index i = 0; i < n; i += side) {
-    const Index rows = std::min(side, n - i);
-    cut({i, i + rows, rows, n - i - rows, 0, k}, {side, side}, tiles);
-    cut_diagonal(i, rows, k, tiles);
-  }
+  cut_triangle(0, n, k, tile_sides(n, n), tiles);
   sort_by_work(tiles);
   return tiles;
 }

@@ -5,3 +5,8 @@
 #define HALFTONE_LEAF leaf_user
 #define HALFTONE_LEAF_ISA "user"
 #endif
+
+/// Eigen's own namespace in these files. src/backend renames it per instruction set (-DEigen=...).
+#if !defined(EIGEN_DONT_PARALLELIZE)
+#define EIGEN_DONT_PARALLELIZE
+#endif

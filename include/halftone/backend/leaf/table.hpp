@@ -25,24 +25,11 @@ inline constexpr NnKernels<S> nn_table{
     .divergence = divergence<S>,
 };
 
-template <class S>
-inline constexpr LinearKernels<S> linear_table{
-    .left_panel = left_panel,
-    .right_panel = right_panel<S>,
-    .pack_left = pack_left<S>,
-    .pack_right = pack_right<S>,
-    .multiply = multiply<S>,
-    .factor = factor<S>,
-    .solve_rows = solve_rows<S>,
-};
-static_assert(tile_step % left_panel == 0 && tile_step % right_panel<float> == 0 &&
-              tile_step % right_panel<double> == 0);
-
 inline constexpr CpuKernels table{
     .isa = HALFTONE_LEAF_ISA,
-    .products = "halftone",
-    .linear_f32 = linear_table<float>,
-    .linear_f64 = linear_table<double>,
+    .products = "eigen",
+    .linear_f32 = {.gemm = gemm<float>, .factor = factor<float>, .solve_rows = solve_rows<float>},
+    .linear_f64 = {.gemm = gemm<double>, .factor = factor<double>, .solve_rows = solve_rows<double>},
     .quantize_f32 = {.diffuse = diffuse<float>, .fit_grid = fit_grid<float>},
     .quantize_f64 = {.diffuse = diffuse<double>, .fit_grid = fit_grid<double>},
     .nn_f32 = nn_table<float>,
