@@ -1,6 +1,8 @@
 // Every method that the command, the C interface and recipes know by name.
 // To add one: its header, its test, a line in the table. See docs/adding_a_solver.md.
 #include "halftone/solver/gptq.hpp"
+#include "halftone/solver/gptqv2.hpp"
+#include "halftone/solver/owq.hpp"
 #include "halftone/solver/quantizer_of.hpp"
 #include "halftone/solver/rtn.hpp"
 
@@ -10,6 +12,8 @@ std::span<const Method> methods() {
   static const std::vector<Method> table = {
       method_of<RtnSolver<float, Cpu>>(),
       method_of<GptqSolver<float, Cpu>>(),
+      method_of<GptqV2Solver<float, Cpu>>(),
+      method_of<OwqSolver<float, Cpu>>(),
   };
   return table;
 }

@@ -125,8 +125,8 @@ TEST_CASE("the second update is that of explicit inverses") {
       for (Index c = q; c < 26; ++c) V(r, c) += w * P(q, c) - (w - values(r, q)) / inverse(0, 0) * inverse(0, c - q);
     }
   }
-  using Left = SecondTerm<double>::Left;
-  const auto solve = [&](Index block, Left left) {
+  
+  const auto solve = [&](Index block, SecondMode left) {
     return diffuse(layer, system, 26, block, 3, SecondTerm<double>{std::as_const(P).view(), left}).values;
   };
   const auto distance = [&](const Matrix<double>& Q) {
@@ -135,9 +135,9 @@ TEST_CASE("the second update is that of explicit inverses") {
     for (Index i = 0; i < d.size(); ++i) largest = std::max(largest, std::abs(d.data()[i]));
     return largest;
   };
-  for (Index block : {1, 5, 8, 26}) CHECK(distance(solve(block, Left::BeforeRounding)) < 1e-9);
-  CHECK(distance(solve(26, Left::Quantised)) < 1e-9);  // nothing lies behind a single block
-  CHECK(distance(solve(5, Left::Quantised)) > 1e-3);   // the published code depends on the block size
+  for (Index block : {1, 5, 8, 26}) CHECK(distance(solve(block, SecondMode::Pre)) < 1e-9);
+  CHECK(distance(solve(26, SecondMode::Reference)) < 1e-9);  // nothing lies behind a single block
+  CHECK(distance(solve(5, SecondMode::Reference)) > 1e-3);   // the published code depends on the block size
 }
 
 TEST_CASE("a plan cuts blocks at their size, and fresh groups start blocks") {

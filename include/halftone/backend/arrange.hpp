@@ -135,6 +135,49 @@ std::vector<double> diagonal(const Context<Cpu>&, MatrixView<const S> A) {
   return values;
 }
 
+/// out(i, j) = scale · A(order[i], order[j]), and 0 where mask[order[j]] is set: a square matrix in solving order on both
+/// axes. A, out [n, n]; order [n] and mask [n] are on the host. out must not overlap A.
+template <class S>
+void gather_square(const Context<Cpu>& context, std::type_identity_t<MatrixView<const S>> A, const std::int32_t* order,
+                   const std::uint8_t* mask, S scale, MatrixView<S> out) {
+  parallel_pieces(context.threads(), out.rows, detail::rows_of_unit(out.cols), [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i) {
+      const S* from = A.row(order[i]);
+      S* to = out.row(i);
+      for (Index j = 0; j < out.cols; ++j) to[j] = mask[order[j]] != 0 ? S(0) : scale * from[order[j]];
+    }
+  });
+}
+
+/// Every element of A becomes zero.
+template <class S>
+void set_zero(const Context<Cpu>& context, MatrixView<S> A) {
+  parallel_pieces(context.threads(), A.rows, detail::rows_of_unit(A.cols), [&](Index first, Index last) {
+    for (Index r = first; r < last; ++r) std::fill_n(A.row(r), A.cols, S(0));
+  });
+}
+
+/// Zeros on and below the diagonal of square A.
+template <class S>
+void clear_lower(const Context<Cpu>&, MatrixView<S> A) {
+  for (Index i = 0; i < A.rows; ++i) std::fill_n(A.row(i), std::min(i + 1, A.cols), S(0));
+}
+
+/// Σ_r A_rj² of every column j, in double, on the host; rows are added in their order.
+template <class S>
+std::vector<double> column_squares(const Context<Cpu>& context, MatrixView<const S> A) {
+  constexpr Index width = 64;
+  std::vector<double> sums(static_cast<std::size_t>(A.cols), 0.0);
+  parallel_pieces(context.threads(), A.cols, width, [&](Index first, Index last) {
+    for (Index r = 0; r < A.rows; ++r)
+      for (Index j = first; j < last; ++j) {
+        const auto value = static_cast<double>(A(r, j));
+        sums[static_cast<std::size_t>(j)] += value * value;
+      }
+  });
+  return sums;
+}
+
 /// The system of a solve from symmetric H [n, n] (both triangles), on and above the diagonal of out [n, n]:
 ///   out(i, j) = scale · H(order[i], order[j]) for i < j, 0 where mask[order[i]] or mask[order[j]] is set;
 ///   out(i, i) = values[order[i]].

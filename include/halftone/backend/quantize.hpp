@@ -2,6 +2,8 @@
 // Grid parameters are kept transposed here, [groups, rows]: rows are the vector lanes and the threads of a GPU.
 #pragma once
 
+#include <algorithm>  // clamp
+
 #include "halftone/backend/cpu.hpp"
 #include "halftone/quant/grid.hpp"
 
@@ -50,6 +52,18 @@ void diffuse_block(const Context<Cpu>& context, const UniformCells<S>& cells, Ma
 template <class S>
 void round_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<S> W,
                  MatrixView<std::uint8_t> codes);
+
+/// Clamps every element of W [rows, width] to the range of its cell's grid.
+template <class S>
+void clamp_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<S> W) {
+  parallel_pieces(context.threads(), W.rows, 64, [&](Index first, Index last) {
+    for (Index r = first; r < last; ++r)
+      for (Index j = 0; j < W.cols; ++j) {
+        const S scale = cells.scales(cells.group_of_position[j], r), zero = cells.zeros(cells.group_of_position[j], r);
+        W(r, j) = std::clamp(W(r, j), decode(S(0), scale, zero), decode(cells.top, scale, zero));
+      }
+  });
+}
 
 }  // namespace halftone
 

@@ -16,10 +16,11 @@ enum class GridSearch : std::int32_t {
   MinMax = 0,   ///< no search: from the smallest to the largest weight
   L24 = 1,      ///< Σ |decode − w|^2.4, the "mse" clip search of the GPTQ code
   Hessian = 2,  ///< Σ H_jj (decode − w)²
+  Owq = 3,      ///< as L24, over 100 scales × every zero point: the two-dimensional search of the OWQ code
 };
 template <>
 struct EnumWords<GridSearch> {
-  static constexpr std::string_view values[] = {"minmax", "l2.4", "hessian"};
+  static constexpr std::string_view values[] = {"minmax", "l2.4", "hessian", "owq"};
 };
 
 /// Stored type of scales. They are rounded to it before the solve, so that what is compensated is what is stored.

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "halftone/backend/arrange.hpp"
 #include "halftone/backend/quantize.hpp"
 #include "halftone/quant/grid_refit.hpp"
 #include "halftone/quant/quantized_matrix.hpp"
@@ -62,6 +63,15 @@ class UniformGrids {
   /// Moves the scales of one group to what suits its codes best under H, and Q and G with them (quant/grid_refit.hpp).
   Index refit(const Context<Backend>& context, Index group, const RefitTask<S>& task) {
     return refit_uniform(context, task, options_.scale_type, scales_.row(group), zeros_.row(group));
+  }
+
+  /// The code that decodes to 0, for the columns [first, codes.cols) of codes [rows, in], which are kept. groups [in].
+  void write_zero_codes(const Context<Backend>& context, const std::int32_t* groups, Index first,
+                        MatrixView<std::uint8_t> codes) const {
+    if (first == codes.cols) return;
+    auto kept = context.template allocate<S>(codes.rows, codes.cols - first);
+    set_zero(context, kept.view());
+    round_block(context, cells(groups + first), kept.view(), codes.middle_cols(first, codes.cols - first));
   }
 
   /// As results hold them. `in`: columns of W.

@@ -22,6 +22,15 @@ struct UniformGrid {
   Index groups() const { return scales.cols(); }
 };
 
+/// Columns that stay in 16 bit (OWQ's weak columns).
+struct OutlierColumns {
+  std::vector<std::int32_t> columns;  ///< ascending
+  Matrix<float> values;               ///< [out, columns]; every value is one that dtype holds
+  DType dtype = DType::F16;
+
+  friend bool operator==(const OutlierColumns&, const OutlierColumns&) = default;
+};
+
 /// What a solve did, beside its result. Nothing falls back in silence: it is said here.
 struct SolveReport {
   double relative_error = 0;     ///< tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ); of the plain weights where there are no statistics
@@ -38,6 +47,7 @@ struct QuantizedMatrix {
   Matrix<std::uint8_t> codes;            ///< [out, in], 0 .. 2^bits − 1
   UniformGrid grid;
   std::vector<std::int32_t> group_index; ///< [in] group of each column; empty: column / group_size
+  OutlierColumns outliers;               ///< decode to their values, whatever their codes (which decode to 0)
   SolveReport report;
 
   Index rows() const { return codes.rows(); }
@@ -47,13 +57,14 @@ struct QuantizedMatrix {
   }
 };
 
-/// Exactly what every format decodes to: scale · (code − zero) in float. [out, in]
+/// Exactly what every format decodes to: scale · (code − zero) in float, and the outlier columns. [out, in]
 Matrix<float> dequantize(const QuantizedMatrix& matrix);
 
-/// True if both decode the same way: codes, scales, zeros and groups. Reports are not compared.
+/// True if both decode the same way: codes, scales, zeros, groups and outlier columns. Reports are not compared.
 bool same_codes(const QuantizedMatrix& a, const QuantizedMatrix& b);
 
-/// Bits that the matrix needs beside names and headers: codes, scales, zeros (unless symmetric), group index.
+/// Bits that the matrix needs beside names and headers: codes, scales, zeros (unless symmetric), group index, outlier
+/// columns (their values and 32 bits of index each, on top of their codes).
 /// Codes are counted as packed (bits · in · out), scales in their stored type, zeros in `bits` each, group index 32 each.
 Index stored_bits(const QuantizedMatrix& matrix);
 

@@ -50,15 +50,22 @@ struct DiffusionPlan {
   }
 };
 
-/// The second update: row j of P times column j. `left` is the factor L that columns behind the block are updated with.
+/// With which columns the second update reaches the columns behind a block.
+enum class SecondMode : std::int32_t {
+  Reference = 0,   ///< the rounded columns, as in the published GPTQv2 code: depends on the block size
+  Pre = 1,         ///< the columns just before rounding, as in its paper, equation 18
+  PreClamped = 2,  ///< those, clamped to the range of their grid: steadier at 2 bit
+};
+template <>
+struct EnumWords<SecondMode> {
+  static constexpr std::string_view values[] = {"reference", "pre", "pre_clamped"};
+};
+
+/// The second update: row j of P times column j, for the columns behind j.
 template <class S>
 struct SecondTerm {
-  enum class Left {
-    Quantised,       ///< the rounded columns, as in the published GPTQv2 code: depends on the block size
-    BeforeRounding,  ///< the columns just before rounding, as in its paper, equation 18
-  };
   MatrixView<const S> P;  ///< [in, in] in solving order, strictly upper; empty: no second update
-  Left left = Left::Quantised;
+  SecondMode mode = SecondMode::Reference;
 };
 
 /// Group of every position: of its original column with static groups, else of the position.
@@ -83,11 +90,10 @@ template <class S, class Backend, class Grids>
 double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan, MatrixView<const S> U,
                       MatrixView<S> W, Grids& grids, const S* importance, const std::int32_t* group_of_position,
                       MatrixView<std::uint8_t> codes, const SecondTerm<S>& second = {}) {
-  using Left = typename SecondTerm<S>::Left;
-  const bool twice = !second.P.empty();
+  const bool twice = !second.P.empty(), keep_before = twice && second.mode != SecondMode::Reference;
   const Index widest = std::min(plan.block_size, plan.columns);
   auto errors = context.template allocate<S>(W.rows, widest);
-  auto before = context.template allocate<S>(W.rows, twice && second.left == Left::BeforeRounding ? widest : 0);
+  auto before = context.template allocate<S>(W.rows, keep_before ? widest : 0);
 
   double loss = 0;
   for (Index a = 0, b = 0; a < plan.columns; a = b) {
@@ -105,7 +111,7 @@ double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan
     SecondUpdate<S> inside;
     if (twice) {
       inside.P = second.P.block(a, a, width, width);
-      if (second.left == Left::BeforeRounding) inside.before = before.view().middle_cols(0, width);
+      if (keep_before) inside.before = before.view().middle_cols(0, width);
     }
     diffuse_block(context, grids.cells(group_of_position + a), U.block(a, a, width, width), block, E,
                   codes.middle_cols(a, width), inside);
@@ -116,7 +122,9 @@ double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan
     gemm(context, Transpose::No, Transpose::No, S(-1), MatrixView<const S>(E), U.block(a, b, width, rest), S(1),
          behind);
     if (twice) {
-      const MatrixView<const S> left = second.left == Left::Quantised ? block : inside.before;
+      if (second.mode == SecondMode::PreClamped)
+        clamp_block(context, grids.cells(group_of_position + a), inside.before);
+      const MatrixView<const S> left = keep_before ? inside.before : block;
       gemm(context, Transpose::No, Transpose::No, S(1), left, second.P.block(a, b, width, rest), S(1), behind);
     }
   }

@@ -90,7 +90,7 @@ QuantizedMatrix RtnSolver<Scalar, Backend>::quantize(MatrixView<const Scalar> W,
   round_block(*context_, grids.cells(groups.data()), Q.view(), codes.view());
 
   QuantizedMatrix result{
-      context_->download(std::as_const(codes).view()), grids.stored(*context_, W.cols), {}, prepared.report};
+      context_->download(std::as_const(codes).view()), grids.stored(*context_, W.cols), {}, {}, prepared.report};
   const auto rounded = std::as_const(Q).view();
   result.report.relative_error =
       prepared.statistics != nullptr

@@ -153,6 +153,43 @@ HALFTONE_HOST_DEVICE void search_row(const S* w, Index n, const S* importance, c
   }
 }
 
+/// OWQ's two-dimensional search (its section 4): scales R·i/100/top for i = 1 .. 100, each with every zero point, Σ
+/// |error|^2.4; the first of equal errors wins. Symmetric grids keep their zero. hi − lo is R.
+template <class S>
+HALFTONE_HOST_DEVICE void search_row_owq(const S* w, Index n, const GridOptions& options, S lo, S hi, S& scale,
+                                         S& zero) {
+  constexpr int together = 4;  // zero points; divides 2^bits
+  const Index whole = n / column_lanes * column_lanes;
+  RowTail<S> tail{};
+  for (Index c = whole; c < n; ++c) tail.w[c - whole] = w[c];
+  const S top = static_cast<S>(options.top()), first_scale = scale, fixed = zero;
+  S best = S(0);
+  bool found = false;
+  for (int i = 1; i <= 100; ++i) {
+    const S tried = round_scale((hi - lo) * static_cast<S>(i / 100.0) / top, options.scale_type);
+    const S inverse = S(1) / tried, ratio = tried / first_scale, unit = power_2_4(Vector<S>{} + ratio)[0];
+    for (int z = 0; z < (options.symmetric ? 1 : options.levels()); z += together) {
+      Trial<S, together> trial{};
+      trial.inverse = inverse < largest_finite<S> ? inverse : largest_finite<S>;
+      for (int k = 0; k < together; ++k) {
+        const S tried_zero = options.symmetric ? fixed : static_cast<S>(z + k);
+        trial.lowest[k] = -tried_zero;
+        trial.highest[k] = top - tried_zero;
+      }
+      add_errors<GridSearch::L24>(w, static_cast<const S*>(nullptr), whole, trial);
+      if (whole < n) add_errors<GridSearch::L24>(tail.w, static_cast<const S*>(nullptr), column_lanes, trial);
+      for (int k = 0; k < together; ++k) {
+        const S error = unit * total<S>(trial.sums[k]);
+        if (-trial.lowest[k] < static_cast<S>(options.minimum_zero) || (found && error >= best)) continue;
+        found = true;
+        best = error;
+        scale = tried;
+        zero = -trial.lowest[k];
+      }
+    }
+  }
+}
+
 /// See QuantizeKernels::fit_grid.
 template <class S>
 void fit_grid(MatrixView<const S> W, const S* importance, const GridOptions& options, S* scales, S* zeros) {
@@ -183,6 +220,7 @@ void fit_grid(MatrixView<const S> W, const S* importance, const GridOptions& opt
       else
         search_row<GridSearch::Hessian, 3>(w, W.cols, importance, options, lo, hi, scale, zero);
     }
+    if (options.search == GridSearch::Owq) search_row_owq(w, W.cols, options, lo, hi, scale, zero);
     scales[row] = scale;
     zeros[row] = zero;
   }

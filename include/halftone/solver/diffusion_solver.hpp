@@ -1,0 +1,120 @@
+// The space that the papers' methods are points of: target × outlier columns × grid × groups × order, on one
+// error-diffusion core. GptqSolver, GptqV2Solver, OwqSolver and GptqtSolver are this class with other defaults.
+//
+//   1. order the columns, damp, factor                   factored_moments.hpp      once a stage
+//   2. move the weights to the target                    target.hpp                W* = W + β·W·D·Hd⁻¹, target shift
+//   3. choose the outlier columns, put them last         outliers.hpp              a factor of the matrix's own order
+//   4. fit the grids                                     quant/grid_fit.hpp        static groups
+//   5. round column by column, diffuse the errors        error_diffusion.hpp       P beside it, target alpha
+//   6. back to the original columns; codes, grids, outlier columns, report
+//
+// Cost: 2/3·in³ flops for the factor, 2·out·in²/2 for the updates, out·in² for the report's denominator; target alpha adds
+// 2/3·in³ for P (once a stage) and as much again for its updates. The same bytes for any number of threads.
+#pragma once
+
+#include <optional>
+
+#include "halftone/quant/grid_fit.hpp"
+#include "halftone/quant/metrics.hpp"
+#include "halftone/solver/error_diffusion.hpp"
+#include "halftone/solver/factored_moments.hpp"
+#include "halftone/solver/outliers.hpp"
+#include "halftone/solver/solver.hpp"
+#include "halftone/solver/target.hpp"
+
+namespace halftone {
+
+/// Key of act-order.
+enum class OrderKey : std::int32_t {
+  Diagonal = 0,     ///< diag(H), as GPTQ
+  Sensitivity = 1,  ///< H_jj · Σ (W_j − RTN(W)_j)², as OWQ
+};
+template <>
+struct EnumWords<OrderKey> {
+  static constexpr std::string_view values[] = {"diagonal", "sensitivity"};
+};
+
+/// `Preset` says what a method is called and where it departs from these defaults: see gptq.hpp.
+template <class Preset>
+struct DiffusionOptions {
+  GridOptions grid{.search = Preset::search};
+  double damping = 0.01;
+  std::int64_t block_size = 128;
+  bool act_order = false;
+  OrderKey order_key = Preset::order_key;
+  GroupMode groups = GroupMode::Static;
+  TargetOptions target{.target = Preset::target};
+  OutlierOptions outliers;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor&& visit) {
+    GridOptions::fields(self.grid, visit);
+    visit(real("damping", self.damping, 0, 1,
+               "λ / mean(diag H); `percdamp` of the GPTQ code (0.01 there, 0.05 in GPTQModel)"));
+    visit(integer("block_size", self.block_size, 1, 65536, "columns between two updates of the rest of the matrix; B"));
+    visit(flag("act_order", self.act_order, "solve columns by descending order_key"));
+    visit(choice("order_key", self.order_key, "diagonal: diag(H), as GPTQ; sensitivity: as OWQ"));
+    visit(choice("groups", self.groups, "static: grids before the solve; fresh, reference: at a group's turn"));
+    TargetOptions::fields(self.target, visit);
+    OutlierOptions::fields(self.outliers, visit);
+  }
+};
+
+template <class Scalar, class Backend, class Preset>
+class DiffusionSolver {
+ public:
+  using Options = DiffusionOptions<Preset>;
+  /// Order, damping and factor of a stage, and GPTQv2's P in that order.
+  struct Prepared : FactoredMoments<Scalar, Backend> {
+    typename Backend::template Matrix<Scalar> P;  ///< [in, in]; empty unless the target is alpha
+  };
+  static constexpr std::string_view name = Preset::name, help = Preset::help, paper = Preset::paper;
+
+  /// Throws Status::InvalidArgument for options out of bounds. The context must outlive the solver.
+  explicit DiffusionSolver(const Context<Backend>& context, Options options = {});
+
+  const Options& options() const { return options_; }
+  const GridOptions& grid() const { return options_.grid; }
+  Moments moments() const { return options_.target.target == Target::Symmetric ? Moments::Second : Moments::Cross; }
+  bool act_order() const { return options_.act_order; }
+  /// Groups of positions in a changed order: the result stores which column is in which.
+  bool group_index() const {
+    return (act_order() || options_.outliers.outlier_columns > 0) && options_.groups != GroupMode::Static &&
+           grid().group_size > 0;
+  }
+  /// Columns that stay in 16 bit of a matrix with `cols` columns.
+  Index outlier_columns(Index cols) const { return options_.outliers.count(cols); }
+
+  /// Order, damping and factor of a stage. `statistics` must outlive the result.
+  Prepared prepare(const InputStatistics<Scalar, Backend>& statistics) const;
+  /// W [out, in] in the backend's memory. Where nothing could be factored the weights are rounded and the report says
+  /// so.
+  QuantizedMatrix quantize(MatrixView<const Scalar> W, const Prepared& prepared) const;
+
+ private:
+  using BackendMatrix = typename Backend::template Matrix<Scalar>;
+  using Grids = UniformGrids<Scalar, Backend>;
+
+  /// Damps and factors in the given order; P with it where the target asks for it.
+  Prepared prepare_order(const InputStatistics<Scalar, Backend>& statistics, InputDiagonal diagonal,
+                         std::vector<std::int32_t> order) const;
+  /// W without dead columns, in the backend's memory.
+  BackendMatrix cleared(MatrixView<const Scalar> W, const Prepared& prepared) const;
+  /// The stage's factor in an order of the matrix's own, where it keeps columns or orders them by sensitivity.
+  std::optional<Prepared> own_order(MatrixView<const Scalar> W, const Prepared& prepared) const;
+  /// Static grids, on the columns that are rounded: the first `rounded` of moments.order.
+  void fit_static(Grids& grids, MatrixView<const Scalar> W, const Prepared& moments, Index rounded) const;
+  /// Runs the core on `values` (original order in, original order out). Returns Σ e².
+  double diffuse(Grids& grids, BackendMatrix& values, Matrix<std::uint8_t>& codes, std::vector<std::int32_t>& groups,
+                 const Prepared& moments, Index rounded) const;
+  OutlierColumns take_outliers(const BackendMatrix& values, const Prepared& moments, Index rounded) const;
+  double error_of(MatrixView<const Scalar> W, BackendMatrix values, const Prepared& moments,
+                  std::optional<double> loss) const;
+
+  const Context<Backend>* context_;
+  Options options_;
+};
+
+}  // namespace halftone
+
+#include "halftone/solver/diffusion_solver.impl.hpp"
