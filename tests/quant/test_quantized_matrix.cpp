@@ -7,7 +7,7 @@ using namespace halftone;
 namespace {
 /// 2 x 5, 3 bits, groups of 2 (the last is short).
 QuantizedMatrix example() {
-  QuantizedMatrix matrix{Matrix<std::uint8_t>(2, 5), {3, false, 2, DType::F16, {2, 3}, {2, 3}}, {}, {}};
+  QuantizedMatrix matrix{Matrix<std::uint8_t>(2, 5), {3, false, 2, DType::F16, {2, 3}, {2, 3}}, {}, {}, {}};
   for (Index r = 0; r < 2; ++r) {
     for (Index j = 0; j < 5; ++j) matrix.codes(r, j) = static_cast<std::uint8_t>((r * 5 + j) % 8);
     for (Index g = 0; g < 3; ++g) {

@@ -47,8 +47,9 @@ auto DiffusionSolver<Scalar, Backend, Preset>::own_order(MatrixView<const Scalar
   const Index kept = outlier_columns(W.cols);
   const bool by_sensitivity = act_order() && options_.order_key == OrderKey::Sensitivity;
   if (kept == 0 && !by_sensitivity) return std::nullopt;
-  const std::vector<double> sensitivities = column_sensitivities(*context_, grid(), cleared(W, prepared).view(),
-                                                                 prepared.diagonal.values, prepared.importance.data());
+  const auto weights = cleared(W, prepared);
+  const std::vector<double> sensitivities =
+      column_sensitivities(*context_, grid(), weights.view(), prepared.diagonal.values, prepared.importance.data());
   const auto order = by_sensitivity ? descending_order(sensitivities) : prepared.order;
   return prepare_order(*prepared.statistics, prepared.diagonal, order_with_outliers(order, sensitivities, kept));
 }
@@ -131,8 +132,9 @@ QuantizedMatrix DiffusionSolver<Scalar, Backend, Preset>::quantize(MatrixView<co
   const Prepared& moments = own ? *own : prepared;
   const Index rounded = in - outlier_columns(in);
   const bool shift = options_.target.target == Target::Shift;
-  auto values = shift ? cleared(shifted_weights(moments, W, static_cast<Scalar>(options_.target.beta)).view(), moments)
-                      : cleared(W, moments);
+  auto values =
+      shift ? shifted_weights(moments, W, static_cast<Scalar>(options_.target.beta)) : context.upload(W);
+  if (moments.report.dead_columns > 0) clear_columns(context, values.view(), moments.diagonal.dead.data());
   Grids grids(context, grid(), W.rows, grid().groups(in));
   if (options_.groups == GroupMode::Static) fit_static(grids, std::as_const(values).view(), moments, rounded);
 
