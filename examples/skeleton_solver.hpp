@@ -61,7 +61,7 @@ class SkeletonSolver {
                    codes.view());
 
     QuantizedMatrix result{
-        context_->download(std::as_const(codes).view()), grids.stored(*context_, W.cols), {}, prepared.report};
+        context_->download(std::as_const(codes).view()), grids.stored(*context_, W.cols), {}, {}, prepared.report};
     result.report.relative_error =
         relative_output_error(*context_, std::as_const(Q).view(), W, prepared.statistics->second_moments().view());
     result.report.seconds = seconds_since(start);

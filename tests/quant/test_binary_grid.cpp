@@ -131,7 +131,7 @@ TEST_CASE("a uniform grid converts exactly to sign planes") {
         grid.scales.data()[i] = round_stored(static_cast<float>(0.001 + random.uniform()), type);
         grid.zeros.data()[i] = static_cast<std::uint8_t>(random.below(levels));
       }
-      QuantizedMatrix matrix{Matrix<std::uint8_t>(7, 13), grid, {}, {}};
+      QuantizedMatrix matrix{Matrix<std::uint8_t>(7, 13), grid, {}, {}, {}};
       Matrix<std::uint8_t> planes(7, 13);
       for (Index i = 0; i < planes.size(); ++i) {
         matrix.codes.data()[i] = static_cast<std::uint8_t>(random.below(levels));

@@ -33,7 +33,7 @@ TEST_CASE("GPTAQ's own program gives the same codes") {
       for (std::int64_t block : {128, 320}) {
         CAPTURE(bits, act_order, block);
         GptqV2Options options;
-        options.grid = {.bits = bits, .group_size = -1, .scale_type = ScaleType::F32};
+        options.grid = {.bits = bits, .group_size = -1, .scale_type = ScaleType::F16};
         options.act_order = act_order;
         options.block_size = block;
         const std::string name =

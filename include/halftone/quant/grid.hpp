@@ -40,6 +40,7 @@ struct GridOptions {
   bool symmetric = false;         ///< zero fixed at 2^(bits-1), range ±max|w|
   GridSearch search = GridSearch::MinMax;
   ScaleType scale_type = ScaleType::F16;
+  int search_steps = 100;         ///< scales that GridSearch::Owq tries; no option of its own
   int minimum_zero = 0;           ///< smallest zero point; 1 for the v1 `gptq` format, which stores zero − 1
 
   template <class Self, class Visitor>

@@ -14,6 +14,7 @@
 
 #include <optional>
 
+#include "halftone/quant/binary_grid.hpp"
 #include "halftone/quant/grid_fit.hpp"
 #include "halftone/quant/metrics.hpp"
 #include "halftone/solver/error_diffusion.hpp"

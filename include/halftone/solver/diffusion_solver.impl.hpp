@@ -116,7 +116,7 @@ OutlierColumns DiffusionSolver<Scalar, Backend, Preset>::take_outliers(const Bac
   const auto host = context_->download(std::as_const(gathered).view());
   outliers.values = Matrix<float>(host.rows(), host.cols());
   for (Index i = 0; i < host.size(); ++i)
-    outliers.values.data()[i] = rounded_to(outliers.dtype, static_cast<float>(host.data()[i]));
+    outliers.values.data()[i] = round_stored(static_cast<float>(host.data()[i]), grid().scale_type);
   return outliers;
 }
 

@@ -153,7 +153,7 @@ HALFTONE_HOST_DEVICE void search_row(const S* w, Index n, const S* importance, c
   }
 }
 
-/// OWQ's two-dimensional search (its section 4): scales R·i/100/top for i = 1 .. 100, each with every zero point, Σ
+/// OWQ's two-dimensional search (its section 4): scales R·i/n/top for i = 1 .. n = search_steps, each with every zero point, Σ
 /// |error|^2.4; the first of equal errors wins. Symmetric grids keep their zero. hi − lo is R.
 template <class S>
 HALFTONE_HOST_DEVICE void search_row_owq(const S* w, Index n, const GridOptions& options, S lo, S hi, S& scale,
@@ -165,8 +165,9 @@ HALFTONE_HOST_DEVICE void search_row_owq(const S* w, Index n, const GridOptions&
   const S top = static_cast<S>(options.top()), first_scale = scale, fixed = zero;
   S best = S(0);
   bool found = false;
-  for (int i = 1; i <= 100; ++i) {
-    const S tried = round_scale((hi - lo) * static_cast<S>(i / 100.0) / top, options.scale_type);
+  for (int i = 1; i <= options.search_steps; ++i) {
+    const S factor = static_cast<S>(i) / static_cast<S>(options.search_steps);
+    const S tried = round_scale((hi - lo) * factor / top, options.scale_type);
     const S inverse = S(1) / tried, ratio = tried / first_scale, unit = power_2_4(Vector<S>{} + ratio)[0];
     for (int z = 0; z < (options.symmetric ? 1 : options.levels()); z += together) {
       Trial<S, together> trial{};
