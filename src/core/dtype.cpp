@@ -17,14 +17,28 @@ struct Row {
 };
 
 constexpr std::array rows{
-    Row{DType::F32, 32, "F32"},           Row{DType::F16, 16, "F16"},         Row{DType::BF16, 16, "BF16"},
-    Row{DType::F64, 64, "F64"},           Row{DType::I8, 8, "I8"},            Row{DType::I16, 16, "I16"},
-    Row{DType::I32, 32, "I32"},           Row{DType::I64, 64, "I64"},         Row{DType::U8, 8, "U8"},
-    Row{DType::U16, 16, "U16"},           Row{DType::U32, 32, "U32"},         Row{DType::U64, 64, "U64"},
-    Row{DType::Bool, 8, "BOOL"},          Row{DType::F8_E4M3, 8, "F8_E4M3"},  Row{DType::F8_E5M2, 8, "F8_E5M2"},
-    Row{DType::F8_E8M0, 8, "F8_E8M0"},    Row{DType::F8_E4M3FNUZ, 8, "F8_E4M3FNUZ"},
-    Row{DType::F8_E5M2FNUZ, 8, "F8_E5M2FNUZ"},                                Row{DType::F6_E2M3, 6, "F6_E2M3"},
-    Row{DType::F6_E3M2, 6, "F6_E3M2"},    Row{DType::F4, 4, "F4"},            Row{DType::C64, 64, "C64"},
+    Row{DType::F32, 32, "F32"},
+    Row{DType::F16, 16, "F16"},
+    Row{DType::BF16, 16, "BF16"},
+    Row{DType::F64, 64, "F64"},
+    Row{DType::I8, 8, "I8"},
+    Row{DType::I16, 16, "I16"},
+    Row{DType::I32, 32, "I32"},
+    Row{DType::I64, 64, "I64"},
+    Row{DType::U8, 8, "U8"},
+    Row{DType::U16, 16, "U16"},
+    Row{DType::U32, 32, "U32"},
+    Row{DType::U64, 64, "U64"},
+    Row{DType::Bool, 8, "BOOL"},
+    Row{DType::F8_E4M3, 8, "F8_E4M3"},
+    Row{DType::F8_E5M2, 8, "F8_E5M2"},
+    Row{DType::F8_E8M0, 8, "F8_E8M0"},
+    Row{DType::F8_E4M3FNUZ, 8, "F8_E4M3FNUZ"},
+    Row{DType::F8_E5M2FNUZ, 8, "F8_E5M2FNUZ"},
+    Row{DType::F6_E2M3, 6, "F6_E2M3"},
+    Row{DType::F6_E3M2, 6, "F6_E3M2"},
+    Row{DType::F4, 4, "F4"},
+    Row{DType::C64, 64, "C64"},
 };
 
 const Row& row_of(DType type) noexcept {

@@ -20,7 +20,9 @@ Matrix<float> dequantize(const QuantizedMatrix& matrix) {
 }
 
 bool same_codes(const QuantizedMatrix& a, const QuantizedMatrix& b) {
-  if (!(a.codes == b.codes && a.grid.scales == b.grid.scales && a.grid.zeros == b.grid.zeros && a.outliers == b.outliers)) return false;
+  if (!(a.codes == b.codes && a.grid.scales == b.grid.scales && a.grid.zeros == b.grid.zeros &&
+        a.outliers == b.outliers))
+    return false;
   for (Index j = 0; j < a.cols(); ++j)
     if (a.group_of(j) != b.group_of(j)) return false;
   return true;

@@ -58,9 +58,11 @@ TEST_CASE("one declaration describes, sets and prints every option") {
 TEST_CASE("a wrong value names who, what, got and wanted, and changes nothing") {
   Outer options;
   CHECK_THROWS_WITH(set_option("gptq", options, "bits", "9"), "gptq: option 'bits' is '9', wanted 2 .. 8");
-  CHECK_THROWS_WITH(set_option("gptq", options, "colour", "blue"), "gptq: option 'colour' is 'blue', wanted one of red, green");
+  CHECK_THROWS_WITH(set_option("gptq", options, "colour", "blue"),
+                    "gptq: option 'colour' is 'blue', wanted one of red, green");
   CHECK_THROWS_WITH(set_option("gptq", options, "damping", "nan"), Catch::Contains("wanted 0 .. 1"));
-  for (const char* text : {"", "3x", " 3", "3.5", "1e99999", "--3"}) CHECK_THROWS_AS(set_option("t", options, "bits", text), Error);
+  for (const char* text : {"", "3x", " 3", "3.5", "1e99999", "--3"})
+    CHECK_THROWS_AS(set_option("t", options, "bits", text), Error);
   CHECK_THROWS_AS(set_option("t", options, "order", "yes"), Error);
   CHECK(options.inner.bits == 4);
   options.damping = -1;

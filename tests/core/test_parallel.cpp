@@ -28,8 +28,13 @@ TEST_CASE("pieces cover the range and do not depend on the threads") {
 
 TEST_CASE("the first exception leaves a parallel loop, also a nested one") {
   for (int threads : {1, 2})
-    CHECK_THROWS_AS(parallel_for(threads, 50, [](Index i) { if (i % 7 == 3) throw std::domain_error("no"); }), std::domain_error);
-  CHECK_THROWS_AS(parallel_for(2, 2, [](Index) { parallel_for(2, 3, [](Index) { throw std::range_error("no"); }); }), std::range_error);
+    CHECK_THROWS_AS(parallel_for(threads, 50,
+                                 [](Index i) {
+                                   if (i % 7 == 3) throw std::domain_error("no");
+                                 }),
+                    std::domain_error);
+  CHECK_THROWS_AS(parallel_for(2, 2, [](Index) { parallel_for(2, 3, [](Index) { throw std::range_error("no"); }); }),
+                  std::range_error);
 }
 
 TEST_CASE("shuffles are the same everywhere and lose nothing") {

@@ -125,7 +125,7 @@ TEST_CASE("the second update is that of explicit inverses") {
       for (Index c = q; c < 26; ++c) V(r, c) += w * P(q, c) - (w - values(r, q)) / inverse(0, 0) * inverse(0, c - q);
     }
   }
-  
+
   const auto solve = [&](Index block, SecondMode left) {
     return diffuse(layer, system, 26, block, 3, SecondTerm<double>{std::as_const(P).view(), left}).values;
   };

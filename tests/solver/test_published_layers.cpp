@@ -1,5 +1,5 @@
-// Layers that the authors' own programs have quantised, on the CPU in float: GPTAQ (mode `reference` with blocks of 128,
-// equal to mode `pre` with one block) and OWQ (the two-dimensional L2.4 search and min-max, both orders).
+// Layers that the authors' own programs have quantised, on the CPU in float: GPTAQ (mode `reference` with blocks of
+// 128, equal to mode `pre` with one block) and OWQ (the two-dimensional L2.4 search and min-max, both orders).
 #include <catch2/catch.hpp>
 #include <filesystem>
 
@@ -18,7 +18,8 @@ const std::filesystem::path folder = HALFTONE_TEST_DATA;
 Matrix<std::uint8_t> bytes_of(const TensorSource& file, const std::string& name) {
   const TensorInfo& info = file.info(name);
   const auto* data = reinterpret_cast<const std::uint8_t*>(file.bytes(name).data());
-  return Matrix<std::uint8_t>(MatrixView<const std::uint8_t>(data, info.shape[0], info.shape.size() > 1 ? info.shape[1] : 1));
+  return Matrix<std::uint8_t>(
+      MatrixView<const std::uint8_t>(data, info.shape[0], info.shape.size() > 1 ? info.shape[1] : 1));
 }
 
 }  // namespace
@@ -58,8 +59,7 @@ TEST_CASE("OWQ's own program keeps the same columns and gives the same codes") {
   for (int bits : {4, 3})
     for (bool search : {true, false})
       for (bool act_order : {false, true}) {
-        const std::string name =
-            "w" + std::to_string(bits) + (search ? "_l24" : "_minmax") + (act_order ? "_act" : "");
+        const std::string name = "w" + std::to_string(bits) + (search ? "_l24" : "_minmax") + (act_order ? "_act" : "");
         CAPTURE(name);
         OwqOptions options;
         options.grid = {.bits = bits,

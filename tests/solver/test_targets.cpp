@@ -110,7 +110,8 @@ TEST_CASE("P is the same whatever the cut of its products") {
   Matrix<double> T(700, 700), P(700, 700);
   gemm(layer.context, Transpose::No, Transpose::Yes, 1.0, D.view(), prepared.factor.view(), 0.0, T.view());
   clear_lower(layer.context, T.view());
-  gemm(layer.context, Transpose::No, Transpose::No, 1.0, std::as_const(T).view(), prepared.factor.view(), 0.0, P.view());
+  gemm(layer.context, Transpose::No, Transpose::No, 1.0, std::as_const(T).view(), prepared.factor.view(), 0.0,
+       P.view());
   double worst = 0;
   for (Index i = 0; i < P.size(); ++i) worst = std::max(worst, std::abs(P.data()[i] - prepared.P.data()[i]));
   CHECK(worst < 1e-9);
@@ -223,8 +224,7 @@ TEST_CASE("no outlier columns is GPTQ on the same grid; all of them is the weigh
   CHECK(same_codes(solve(0), layer.gptq(gptq)));
   const QuantizedMatrix all = solve(20);
   CHECK(all.outliers.columns.size() == 20);
-  for (Index i = 0; i < layer.W.size(); ++i)
-    CHECK(dequantize(all).data()[i] == static_cast<float>(layer.W.data()[i]));
+  for (Index i = 0; i < layer.W.size(); ++i) CHECK(dequantize(all).data()[i] == static_cast<float>(layer.W.data()[i]));
   CHECK(solve(0.1).outliers.columns.size() == 2);  // a share of the columns
   double before = 1e300;
   for (double k : {0.0, 1.0, 3.0, 8.0, 15.0}) {

@@ -135,8 +135,8 @@ std::vector<double> diagonal(const Context<Cpu>&, MatrixView<const S> A) {
   return values;
 }
 
-/// out(i, j) = scale · A(order[i], order[j]), and 0 where mask[order[j]] is set: a square matrix in solving order on both
-/// axes. A, out [n, n]; order [n] and mask [n] are on the host. out must not overlap A.
+/// out(i, j) = scale · A(order[i], order[j]), and 0 where mask[order[j]] is set: a square matrix in solving order on
+/// both axes. A, out [n, n]; order [n] and mask [n] are on the host. out must not overlap A.
 template <class S>
 void gather_square(const Context<Cpu>& context, std::type_identity_t<MatrixView<const S>> A, const std::int32_t* order,
                    const std::uint8_t* mask, S scale, MatrixView<S> out) {

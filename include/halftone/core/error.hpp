@@ -4,15 +4,16 @@
 // A message says who, what, got, wanted:  "gptq: option 'damping' is -1, wanted 0 .. 1".
 #pragma once
 
-#include <cstdint>      // int32_t
-#include <sstream>      // ostringstream
-#include <stdexcept>    // runtime_error
+#include <cstdint>    // int32_t
+#include <sstream>    // ostringstream
+#include <stdexcept>  // runtime_error
 #include <string>
 #include <string_view>
 
 namespace halftone {
 
-/// Outcome of a call. The values are pinned: they are the C ABI's `ht_status` and the basis of the command's exit codes.
+/// Outcome of a call. The values are pinned: they are the C ABI's `ht_status` and the basis of the command's exit
+/// codes.
 enum class Status : std::int32_t {
   Ok = 0,
   InvalidArgument = 10,  ///< an option or argument outside its documented range
@@ -24,8 +25,8 @@ enum class Status : std::int32_t {
   Conflict = 23,         ///< the output folder or journal belongs to something else
   Cancelled = 30,        ///< the caller's progress callback or a signal asked to stop
   OutOfMemory = 40,
-  Device = 41,           ///< accelerator, driver or device library
-  Internal = 50,         ///< a bug in this library
+  Device = 41,    ///< accelerator, driver or device library
+  Internal = 50,  ///< a bug in this library
 };
 
 /// Lower-case name of a status, for messages and JSON ("invalid_argument").

@@ -1,7 +1,7 @@
 // IEEE half and bfloat16: storage types with exact widening and round-half-even narrowing.
 #pragma once
 
-#include <bit>        // bit_cast
+#include <bit>  // bit_cast
 #include <compare>
 #include <cstdint>
 

@@ -1,10 +1,10 @@
 // Owning row-major matrices, aligned for vector units: what results are made of.
 #pragma once
 
-#include <algorithm>   // copy_n, fill
+#include <algorithm>  // copy_n, fill
 #include <limits>
-#include <memory>      // unique_ptr
-#include <new>         // align_val_t
+#include <memory>  // unique_ptr
+#include <new>     // align_val_t
 
 #include "halftone/core/error.hpp"
 #include "halftone/core/view.hpp"
@@ -13,7 +13,7 @@ namespace halftone {
 
 namespace detail {
 struct AlignedDelete {
-  void operator()(void* pointer) const noexcept { ::operator delete(pointer, std::align_val_t{64}); }
+  void operator()(void* pointer) const noexcept { ::operator delete (pointer, std::align_val_t{64}); }
 };
 }  // namespace detail
 
@@ -35,7 +35,7 @@ class Matrix {
   /// Uninitialised. Throws std::bad_alloc; Status::OutOfMemory where the size itself overflows.
   Matrix(Index rows, Index cols) : rows_(rows), cols_(cols) {
     const Index bytes = checked_product(checked_product(rows, cols), static_cast<Index>(sizeof(T)));
-    if (bytes > 0) data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(bytes), std::align_val_t{64})));
+    if (bytes > 0) data_.reset(static_cast<T*>(::operator new (static_cast<std::size_t>(bytes), std::align_val_t{64})));
   }
   Matrix(Index rows, Index cols, T value) : Matrix(rows, cols) { fill(value); }
   /// Copies the view.

@@ -32,7 +32,7 @@ enum class OptionType : std::int32_t { Flag = 0, Integer = 1, Real = 2, Choice =
 
 /// What a program can ask about an option. `minimum`, `maximum` bound Integer and Real; `choices` lists Choice's words.
 struct OptionInfo {
-  std::string name;           ///< snake_case; the command spells it --like-this
+  std::string name;  ///< snake_case; the command spells it --like-this
   OptionType type = OptionType::Flag;
   double minimum = 0, maximum = 0;
   std::vector<std::string> choices;
@@ -45,7 +45,9 @@ template <class E>
 struct EnumWords;
 
 template <class E>
-concept WordedEnum = std::is_enum_v<E> && requires { EnumWords<E>::values; };
+concept WordedEnum = std::is_enum_v<E> && requires {
+  EnumWords<E>::values;
+};
 
 template <WordedEnum E>
 constexpr std::string_view word_of(E value) {
@@ -70,23 +72,21 @@ struct OptionField {
 };
 
 template <class T>
-  requires std::same_as<std::remove_const_t<T>, bool>
-OptionField<T> flag(std::string_view name, T& value, std::string_view help) {
-  return {name, value, 0, 1, help};
-}
+requires std::same_as < std::remove_const_t<T>,
+bool > OptionField<T> flag(std::string_view name, T& value, std::string_view help) { return {name, value, 0, 1, help}; }
 template <class T>
-  requires(std::integral<T> && !std::same_as<std::remove_const_t<T>, bool>)
-OptionField<T> integer(std::string_view name, T& value, double minimum, double maximum, std::string_view help) {
+requires(std::integral<T> && !std::same_as<std::remove_const_t<T>, bool>)
+    OptionField<T> integer(std::string_view name, T& value, double minimum, double maximum, std::string_view help) {
   return {name, value, minimum, maximum, help};
 }
 template <class T>
-  requires std::floating_point<T>
-OptionField<T> real(std::string_view name, T& value, double minimum, double maximum, std::string_view help) {
+requires std::floating_point<T> OptionField<T> real(std::string_view name, T& value, double minimum, double maximum,
+                                                    std::string_view help) {
   return {name, value, minimum, maximum, help};
 }
 template <class T>
-  requires WordedEnum<std::remove_const_t<T>>
-OptionField<T> choice(std::string_view name, T& value, std::string_view help) {
+requires WordedEnum<std::remove_const_t<T>> OptionField<T> choice(std::string_view name, T& value,
+                                                                  std::string_view help) {
   return {name, value, 0, 0, help};
 }
 
@@ -148,8 +148,12 @@ bool in_bounds(const OptionField<T>& field) {
 template <class T>
 OptionInfo describe(const OptionField<T>& field) {
   using Value = std::remove_const_t<T>;
-  OptionInfo info{.name = std::string(field.name), .minimum = field.minimum, .maximum = field.maximum, .choices = {},
-                  .default_value = option_to_text<Value>(field.value), .help = std::string(field.help)};
+  OptionInfo info{.name = std::string(field.name),
+                  .minimum = field.minimum,
+                  .maximum = field.maximum,
+                  .choices = {},
+                  .default_value = option_to_text<Value>(field.value),
+                  .help = std::string(field.help)};
   if constexpr (std::same_as<Value, bool>) {
     info.type = OptionType::Flag;
   } else if constexpr (WordedEnum<Value>) {
@@ -172,8 +176,8 @@ std::vector<OptionInfo> describe_options() {
   return list;
 }
 
-/// Sets one option from text. False if there is no option of that name; throws Status::InvalidArgument, naming `who`, if
-/// the text is no value of its type or is out of bounds (the option then keeps its value).
+/// Sets one option from text. False if there is no option of that name; throws Status::InvalidArgument, naming `who`,
+/// if the text is no value of its type or is out of bounds (the option then keeps its value).
 template <class Options>
 bool set_option(std::string_view who, Options& options, std::string_view name, std::string_view text) {
   bool found = false;

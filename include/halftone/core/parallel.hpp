@@ -2,7 +2,7 @@
 // runs it, and nothing is summed across indices.
 #pragma once
 
-#include <algorithm>   // min, max
+#include <algorithm>  // min, max
 #include <atomic>
 #include <exception>
 
@@ -46,7 +46,8 @@ void parallel_for(int threads, Index count, Body&& body) {
   } else {
 #pragma omp parallel num_threads(team)
     {
-      omp_set_num_threads(1);  // of this implicit task only: libraries called below must not split their sums by threads
+      omp_set_num_threads(
+          1);  // of this implicit task only: libraries called below must not split their sums by threads
 #pragma omp for schedule(dynamic, 1)
       for (Index i = 0; i < count; ++i) guarded(i);
     }

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <span>
-#include <utility>     // swap
+#include <utility>  // swap
 
 namespace halftone {
 

@@ -27,11 +27,7 @@ struct MatrixView {
       : data(data), rows(rows), cols(cols), stride(stride) {}
 
   /// A view of T converts to a view of const T.
-  constexpr operator MatrixView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
-    return {data, rows, cols, stride};
-  }
+  constexpr operator MatrixView<const T>() const requires(!std::is_const_v<T>) { return {data, rows, cols, stride}; }
 
   constexpr T& operator()(Index i, Index j) const { return data[i * stride + j]; }
   constexpr T* row(Index i) const { return data + i * stride; }

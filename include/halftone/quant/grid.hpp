@@ -40,8 +40,8 @@ struct GridOptions {
   bool symmetric = false;         ///< zero fixed at 2^(bits-1), range ±max|w|
   GridSearch search = GridSearch::MinMax;
   ScaleType scale_type = ScaleType::F16;
-  int search_steps = 100;         ///< scales that GridSearch::Owq tries; no option of its own
-  int minimum_zero = 0;           ///< smallest zero point; 1 for the v1 `gptq` format, which stores zero − 1
+  int search_steps = 100;  ///< scales that GridSearch::Owq tries; no option of its own
+  int minimum_zero = 0;    ///< smallest zero point; 1 for the v1 `gptq` format, which stores zero − 1
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
@@ -84,7 +84,8 @@ HALFTONE_HOST_DEVICE Real encode(Real value, Real scale, Real zero, Real top) {
   return code < Real(0) ? Real(0) : code > top ? top : code;
 }
 
-/// The nearest scale that `type` holds, at least its smallest positive value and at most its largest finite one. scale >= 0.
+/// The nearest scale that `type` holds, at least its smallest positive value and at most its largest finite one. scale
+/// >= 0.
 template <class Real>
 HALFTONE_HOST_DEVICE Real round_scale(Real scale, ScaleType type) {
   float value = static_cast<float>(scale), smallest = 0x1p-149f, largest = 0x1.fffffep127f;

@@ -14,10 +14,10 @@ namespace halftone {
 struct UniformGrid {
   int bits = 4;
   bool symmetric = false;
-  Index group_size = 0;          ///< columns of a full group, 1 .. in
+  Index group_size = 0;  ///< columns of a full group, 1 .. in
   DType scale_type = DType::F16;
-  Matrix<float> scales;          ///< [out, groups]; every value is one that scale_type holds
-  Matrix<std::uint8_t> zeros;    ///< [out, groups], 0 .. 2^bits − 1; 2^(bits−1) throughout if symmetric
+  Matrix<float> scales;        ///< [out, groups]; every value is one that scale_type holds
+  Matrix<std::uint8_t> zeros;  ///< [out, groups], 0 .. 2^bits − 1; 2^(bits−1) throughout if symmetric
 
   Index groups() const { return scales.cols(); }
 };
@@ -33,21 +33,21 @@ struct OutlierColumns {
 
 /// What a solve did, beside its result. Nothing falls back in silence: it is said here.
 struct SolveReport {
-  double relative_error = 0;     ///< tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ); of the plain weights where there are no statistics
-  double damping = 0;            ///< λ / mean(diag H) that the factorisation needed
-  int damping_steps = 0;         ///< rungs of the damping ladder above the one asked for
-  Index dead_columns = 0;        ///< inputs that are zero in every calibration token
-  Index tokens = 0;              ///< calibration tokens behind H
+  double relative_error = 0;  ///< tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ); of the plain weights where there are no statistics
+  double damping = 0;         ///< λ / mean(diag H) that the factorisation needed
+  int damping_steps = 0;   ///< rungs of the damping ladder above the one asked for
+  Index dead_columns = 0;  ///< inputs that are zero in every calibration token
+  Index tokens = 0;        ///< calibration tokens behind H
   double seconds = 0;
   std::vector<std::string> notes;  ///< sentences: fallbacks, damping raised, too few tokens
 };
 
 /// W [out, in] as codes. Owns everything it holds. Columns stand in their original order whatever order was solved in.
 struct QuantizedMatrix {
-  Matrix<std::uint8_t> codes;            ///< [out, in], 0 .. 2^bits − 1
+  Matrix<std::uint8_t> codes;  ///< [out, in], 0 .. 2^bits − 1
   UniformGrid grid;
-  std::vector<std::int32_t> group_index; ///< [in] group of each column; empty: column / group_size
-  OutlierColumns outliers;               ///< decode to their values, whatever their codes (which decode to 0)
+  std::vector<std::int32_t> group_index;  ///< [in] group of each column; empty: column / group_size
+  OutlierColumns outliers;                ///< decode to their values, whatever their codes (which decode to 0)
   SolveReport report;
 
   Index rows() const { return codes.rows(); }
@@ -65,7 +65,8 @@ bool same_codes(const QuantizedMatrix& a, const QuantizedMatrix& b);
 
 /// Bits that the matrix needs beside names and headers: codes, scales, zeros (unless symmetric), group index, outlier
 /// columns (their values and 32 bits of index each, on top of their codes).
-/// Codes are counted as packed (bits · in · out), scales in their stored type, zeros in `bits` each, group index 32 each.
+/// Codes are counted as packed (bits · in · out), scales in their stored type, zeros in `bits` each, group index 32
+/// each.
 Index stored_bits(const QuantizedMatrix& matrix);
 
 }  // namespace halftone

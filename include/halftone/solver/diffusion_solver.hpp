@@ -8,8 +8,8 @@
 //   5. round column by column, diffuse the errors        error_diffusion.hpp       P beside it, target alpha
 //   6. back to the original columns; codes, grids, outlier columns, report
 //
-// Cost: 2/3·in³ flops for the factor, 2·out·in²/2 for the updates, out·in² for the report's denominator; target alpha adds
-// 2/3·in³ for P (once a stage) and as much again for its updates. The same bytes for any number of threads.
+// Cost: 2/3·in³ flops for the factor, 2·out·in²/2 for the updates, out·in² for the report's denominator; target alpha
+// adds 2/3·in³ for P (once a stage) and as much again for its updates. The same bytes for any number of threads.
 #pragma once
 
 #include <optional>

@@ -58,7 +58,8 @@ template <class Scalar, class Backend, class Preset>
 void DiffusionSolver<Scalar, Backend, Preset>::fit_static(Grids& grids, MatrixView<const Scalar> W,
                                                           const Prepared& moments, Index rounded) const {
   if (rounded == W.cols) return grids.fit_all(*context_, W, moments.importance.data());
-  std::vector<std::int32_t> columns(moments.order.begin(), moments.order.begin() + static_cast<std::ptrdiff_t>(rounded));
+  std::vector<std::int32_t> columns(moments.order.begin(),
+                                    moments.order.begin() + static_cast<std::ptrdiff_t>(rounded));
   std::sort(columns.begin(), columns.end());
   const Index width = grid().group_columns(W.cols);
   for (auto first = columns.begin(); first != columns.end();) {
@@ -66,7 +67,8 @@ void DiffusionSolver<Scalar, Backend, Preset>::fit_static(Grids& grids, MatrixVi
     const auto last = std::find_if(first, columns.end(), [&](std::int32_t column) { return column / width != group; });
     const std::vector<std::int32_t> members(first, last);
     const auto size = static_cast<Index>(members.size());
-    auto weights = context_->template allocate<Scalar>(W.rows, size), importance = context_->template allocate<Scalar>(1, size);
+    auto weights = context_->template allocate<Scalar>(W.rows, size),
+         importance = context_->template allocate<Scalar>(1, size);
     gather_columns(*context_, W, members.data(), weights.view());
     gather_columns(*context_, moments.importance.view(), members.data(), importance.view());
     grids.fit(*context_, group, std::as_const(weights).view(), std::as_const(importance).data());
@@ -132,8 +134,7 @@ QuantizedMatrix DiffusionSolver<Scalar, Backend, Preset>::quantize(MatrixView<co
   const Prepared& moments = own ? *own : prepared;
   const Index rounded = in - outlier_columns(in);
   const bool shift = options_.target.target == Target::Shift;
-  auto values =
-      shift ? shifted_weights(moments, W, static_cast<Scalar>(options_.target.beta)) : context.upload(W);
+  auto values = shift ? shifted_weights(moments, W, static_cast<Scalar>(options_.target.beta)) : context.upload(W);
   if (moments.report.dead_columns > 0) clear_columns(context, values.view(), moments.diagonal.dead.data());
   Grids grids(context, grid(), W.rows, grid().groups(in));
   if (options_.groups == GroupMode::Static) fit_static(grids, std::as_const(values).view(), moments, rounded);

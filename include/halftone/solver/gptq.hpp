@@ -6,7 +6,8 @@
 //
 // Departures from the published code, each at its line: one factorisation instead of three (factored_moments.hpp); dead
 // columns relative to the mean and without a share in it (input_diagonal.hpp); stable column order (column_order.hpp);
-// scales rounded to their stored type before the solve; symmetric grids symmetric in every row; static groups as default.
+// scales rounded to their stored type before the solve; symmetric grids symmetric in every row; static groups as
+// default.
 #pragma once
 
 #include "halftone/solver/diffusion_solver.hpp"

@@ -30,12 +30,11 @@ struct OutlierOptions {
 };
 
 /// What rounding column j alone costs: H_jj · Σ_r (W_rj − RTN(W)_rj)² (OWQ, section 3.2). RTN: plain rounding of W
-/// [out, in] on the given grid, fitted on all columns, OWQ's search with the 40 steps of its code; diagonal [in] of H, undamped, by original column, `importance`
-/// the same in the backend's memory.
+/// [out, in] on the given grid, fitted on all columns, OWQ's search with the 40 steps of its code; diagonal [in] of H,
+/// undamped, by original column, `importance` the same in the backend's memory.
 template <class S, class Backend>
-std::vector<double> column_sensitivities(const Context<Backend>& context, GridOptions grid,
-                                         MatrixView<const S> W, const std::vector<double>& diagonal,
-                                         const S* importance) {
+std::vector<double> column_sensitivities(const Context<Backend>& context, GridOptions grid, MatrixView<const S> W,
+                                         const std::vector<double>& diagonal, const S* importance) {
   grid.search_steps = 40;
   UniformGrids<S, Backend> grids(context, grid, W.rows, grid.groups(W.cols));
   grids.fit_all(context, W, importance);

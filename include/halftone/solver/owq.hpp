@@ -1,5 +1,5 @@
-// OWQ. Lee, Jin, Kim, Kim, Park: "OWQ: Outlier-Aware Weight Quantization for Efficient Fine-Tuning and Inference of Large
-// Language Models", 2023, arXiv 2306.02272.
+// OWQ. Lee, Jin, Kim, Kim, Park: "OWQ: Outlier-Aware Weight Quantization for Efficient Fine-Tuning and Inference of
+// Large Language Models", 2023, arXiv 2306.02272.
 //
 // GPTQ whose k most sensitive columns stay in 16 bit. Sensitivity of column j: H_jj · Σ_r (W_rj − RTN(W)_rj)². The kept
 // columns come last in the column loop, so they absorb the others' errors up to the least-squares optimum. The paper's

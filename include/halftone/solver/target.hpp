@@ -36,7 +36,8 @@ struct TargetOptions {
     visit(choice("target", self.target, "symmetric: GPTQ's; alpha: GPTQv2's second update; shift: the exact target"));
     visit(real("alpha", self.alpha, 0, 1, "α of GPTQv2's second update (0.25 in its code, 1 in its paper)"));
     visit(real("beta", self.beta, 0, 1, "β of the exact target: 1 all the way, less pulls back to the weights"));
-    visit(choice("second", self.second, "columns that GPTQv2's update multiplies: reference (its code), pre (its paper)"));
+    visit(choice("second", self.second,
+                 "columns that GPTQv2's update multiplies: reference (its code), pre (its paper)"));
   }
 };
 
@@ -45,8 +46,8 @@ template <class S, class Backend>
 typename Backend::template Matrix<S> ordered_cross_moments(const FactoredMoments<S, Backend>& moments) {
   const auto& context = moments.statistics->context();
   auto D = context.template allocate<S>(moments.width(), moments.width());
-  gather_square(context, moments.statistics->cross_moments().view(), moments.order.data(),
-                moments.diagonal.dead.data(), static_cast<S>(moments.scale), D.view());
+  gather_square(context, moments.statistics->cross_moments().view(), moments.order.data(), moments.diagonal.dead.data(),
+                static_cast<S>(moments.scale), D.view());
   return D;
 }
 
@@ -81,8 +82,8 @@ typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>
 /// so a solver that gets W* solves the asymmetric problem. W [out, in] in original order and out of it; Hd⁻¹ is applied
 /// as Uᵀ U. Two products of out · in² multiply-adds beside W D. Where H was not factored W comes back.
 template <class S, class Backend>
-typename Backend::template Matrix<S> shifted_weights(const FactoredMoments<S, Backend>& moments,
-                                                     MatrixView<const S> W, S beta) {
+typename Backend::template Matrix<S> shifted_weights(const FactoredMoments<S, Backend>& moments, MatrixView<const S> W,
+                                                     S beta) {
   const auto& context = moments.statistics->context();
   auto values = context.upload(W);
   if (!moments.factored) return values;

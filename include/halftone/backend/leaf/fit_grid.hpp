@@ -153,8 +153,8 @@ HALFTONE_HOST_DEVICE void search_row(const S* w, Index n, const S* importance, c
   }
 }
 
-/// OWQ's two-dimensional search (its section 4): scales R·i/n/top for i = 1 .. n = search_steps, each with every zero point, Σ
-/// |error|^2.4; the first of equal errors wins. Symmetric grids keep their zero. hi − lo is R.
+/// OWQ's two-dimensional search (its section 4): scales R·i/n/top for i = 1 .. n = search_steps, each with every zero
+/// point, Σ |error|^2.4; the first of equal errors wins. Symmetric grids keep their zero. hi − lo is R.
 template <class S>
 HALFTONE_HOST_DEVICE void search_row_owq(const S* w, Index n, const GridOptions& options, S lo, S hi, S& scale,
                                          S& zero) {
