@@ -58,6 +58,12 @@ Matrix<float> Checkpoint::weight(std::string_view module) const {
   return state_->tensors->matrix(std::string(module) + ".weight");
 }
 
+std::optional<StoredMatrix> Checkpoint::stored(std::string_view module) const {
+  if (state_->format != nullptr)
+    if (auto matrix = state_->format->stored(*state_->tensors, state_->config, module)) return matrix;
+  return find_format("dense").stored(*state_->tensors, state_->config, module);
+}
+
 std::unique_ptr<QuantizedMatrix> Checkpoint::quantized(std::string_view module) const {
   return state_->format == nullptr ? nullptr : state_->format->decode(*state_->tensors, state_->config, module);
 }

@@ -110,37 +110,57 @@ void CompressedTensorsFormat::describe(Json& config, std::span<const MatrixPlan>
   if (!plans.empty()) config["quantization_config"] = detail::compressed_tensors_config(plans, kept);
 }
 
-std::unique_ptr<QuantizedMatrix> CompressedTensorsFormat::decode(const TensorSource& source, const Json& config,
-                                                                 std::string_view module) const {
+std::optional<StoredMatrix> CompressedTensorsFormat::stored(const TensorSource& source, const Json& config,
+                                                            std::string_view module) const {
   const Names names(module);
-  if (source.find(names.packed) == nullptr) return nullptr;
-  const auto words = detail::read_words(source, names.packed);
+  if (source.find(names.packed) == nullptr) return std::nullopt;
+  const auto [word_rows, words] = detail::words_shape(source, names.packed);
   const auto [out, in] = read_shape(source, names.shape);
-  const Matrix<float> scales = source.matrix(names.scale);
   const auto refuse = [&](const std::string& name, const auto&... parts) {
     fail(Status::InvalidData, source.origin(name), ": tensor ", in_quotes(name), parts...);
   };
-  const auto width = detail::find_packed_width(config, module, in, words.cols());
-  if (words.rows() != out || !width)
-    refuse(names.packed, " is [", words.rows(), ", ", words.cols(), "], which fits no config group for a matrix of [",
-           out, ", ", in, "]");
-  const Index groups = scales.cols();
-  if (scales.rows() != out || groups == 0 || in % groups != 0)
-    refuse(names.scale, " is [", scales.rows(), ", ", groups, "], wanted ", out, " rows of groups that divide ", in);
+  const auto width = detail::find_packed_width(config, module, in, words);
+  if (word_rows != out || !width)
+    refuse(names.packed, " is [", word_rows, ", ", words, "], which fits no config group for a matrix of [", out, ", ",
+           in, "]");
+  const TensorInfo& scale = source.info(names.scale);
+  const Index groups = scale.shape.size() == 2 ? scale.shape[1] : 0;
+  if (groups <= 0 || scale.shape[0] != out || in % groups != 0)
+    refuse(names.scale, " is ", shape_text(scale.shape), ", wanted ", out, " rows of groups that divide ", in);
+  StoredMatrix matrix{.module = std::string(module),
+                      .rows = out,
+                      .cols = in,
+                      .bits = width->bits,
+                      .group_size = in / groups,
+                      .symmetric = source.find(names.zero) == nullptr,
+                      .group_index = source.find(names.g_idx) != nullptr,
+                      .dtype = scale.dtype};
+  for (const std::string& name : {names.packed, names.scale, names.zero, names.shape, names.g_idx})
+    if (const TensorInfo* info = source.find(name)) matrix.bytes += info->bytes();
+  return matrix;
+}
 
+std::unique_ptr<QuantizedMatrix> CompressedTensorsFormat::decode(const TensorSource& source, const Json& config,
+                                                                 std::string_view module) const {
+  const auto layout = stored(source, config, module);
+  if (!layout) return nullptr;
+  const Names names(module);
+  const auto words = detail::read_words(source, names.packed);
+  const auto width = *detail::find_packed_width(config, module, layout->cols, words.cols());
+  const Index out = layout->rows, groups = layout->cols / layout->group_size;
   auto matrix = std::make_unique<QuantizedMatrix>();
-  matrix->codes = Matrix<std::uint8_t>(out, in);
-  unpack_rows(words, *width, matrix->codes);
+  matrix->codes = Matrix<std::uint8_t>(out, layout->cols);
+  unpack_rows(words, width, matrix->codes);
   UniformGrid& grid = matrix->grid;
-  grid.bits = width->bits;
-  grid.scale_type = source.info(names.scale).dtype;
-  grid.scales = scales;
-  grid.symmetric = source.find(names.zero) == nullptr;
-  grid.zeros = grid.symmetric ? Matrix<std::uint8_t>(out, groups, static_cast<std::uint8_t>(1 << (width->bits - 1)))
-                              : read_zeros(source, names.zero, *width, out, groups);
-  grid.group_size = in / groups;
-  if (source.find(names.g_idx) != nullptr)
-    detail::set_groups(*matrix, detail::read_group_index(source, names.g_idx, in, groups));
+  grid.bits = layout->bits;
+  grid.symmetric = layout->symmetric;
+  grid.group_size = layout->group_size;
+  grid.scale_type = layout->dtype;
+  grid.scales = source.matrix(names.scale);
+  grid.zeros = grid.symmetric ? Matrix<std::uint8_t>(out, groups, static_cast<std::uint8_t>(1 << (grid.bits - 1)))
+                              : read_zeros(source, names.zero, width, out, groups);
+  if (layout->group_index)
+    detail::set_groups(*matrix, detail::read_group_index(source, names.g_idx, layout->cols, groups));
   return matrix;
 }
 

@@ -44,6 +44,18 @@ void DenseFormat::describe(Json& config, std::span<const MatrixPlan>, std::span<
   config.erase("quantization_config");
 }
 
+std::optional<StoredMatrix> DenseFormat::stored(const TensorSource& source, const Json&,
+                                                std::string_view module) const {
+  const TensorInfo* info = source.find(detail::tensor_name(module, "weight"));
+  if (info == nullptr || info->shape.size() != 2 || !is_floating(info->dtype)) return std::nullopt;
+  return StoredMatrix{.module = std::string(module),
+                      .rows = info->shape[0],
+                      .cols = info->shape[1],
+                      .bits = dtype_bits(info->dtype),
+                      .dtype = info->dtype,
+                      .bytes = info->bytes()};
+}
+
 std::unique_ptr<QuantizedMatrix> DenseFormat::decode(const TensorSource&, const Json&, std::string_view) const {
   return nullptr;
 }

@@ -49,6 +49,33 @@ Json dynamic_rules(const detail::Settings& settings, const detail::Setting& comm
   return rules;
 }
 
+/// What quantization_config says of a module: its own rule where one names it as `exactly` does, else the common keys.
+class Rule {
+ public:
+  Rule(const Json& config, std::string_view module) : common_(detail::find_key(config, "quantization_config")) {
+    const Json* rules = common_ == nullptr ? nullptr : detail::find_key(*common_, "dynamic");
+    if (rules == nullptr) return;
+    own_ = detail::find_key(*rules, "+:" + exactly(module));
+    if (own_ == nullptr) own_ = detail::find_key(*rules, exactly(module));
+  }
+
+  std::int64_t integer(std::string_view key, std::int64_t missing) const {
+    const std::int64_t common = common_ == nullptr ? missing : detail::integer_or(*common_, key, missing);
+    return own_ == nullptr ? common : detail::integer_or(*own_, key, common);
+  }
+  bool flag(std::string_view key) const {
+    for (const Json* object : {own_, common_})
+      if (const Json* value = object == nullptr ? nullptr : detail::find_key(*object, key);
+          value && value->is_boolean())
+        return value->get<bool>();
+    return false;
+  }
+
+ private:
+  const Json* common_;
+  const Json* own_ = nullptr;
+};
+
 }  // namespace
 
 std::string_view GptqFormat::help() const {
@@ -135,50 +162,68 @@ std::vector<std::pair<std::string, std::string>> GptqFormat::side_files(const Js
   return {{"quantize_config.json", json_text(*quantization)}};
 }
 
-std::unique_ptr<QuantizedMatrix> GptqFormat::decode(const TensorSource& source, const Json&,
-                                                    std::string_view module) const {
+std::optional<StoredMatrix> GptqFormat::stored(const TensorSource& source, const Json& config,
+                                               std::string_view module) const {
   const Names names(module);
-  if (source.find(names.qweight) == nullptr) return nullptr;
-  const auto words = detail::read_words(source, names.qweight), zero_words = detail::read_words(source, names.qzeros);
-  const Matrix<float> scales = source.matrix(names.scales);
-  const Index out = words.cols(), groups = zero_words.rows();
+  if (source.find(names.qweight) == nullptr) return std::nullopt;
+  const auto [word_rows, out] = detail::words_shape(source, names.qweight);
+  const auto [groups, zero_words] = detail::words_shape(source, names.qzeros);
+  const TensorInfo& scales = source.info(names.scales);
   const auto refuse = [&](const std::string& name, const auto&... parts) {
     fail(Status::InvalidData, source.origin(name), ": tensor ", in_quotes(name), parts...);
   };
-
   // Sizes of out and in are multiples of 32, so words say the width without a config.
-  const Index bits = zero_words.cols() * 32 / out, in = words.rows() * 32 / std::max<Index>(bits, 1);
+  const Index bits = zero_words * 32 / out, in = word_rows * 32 / std::max<Index>(bits, 1);
   const bool known = std::find(std::begin(stored_widths), std::end(stored_widths), bits) != std::end(stored_widths);
-  if (!known || out % alignment != 0 || zero_words.cols() * 32 != out * bits || words.rows() * 32 != in * bits ||
-      in % alignment != 0)
-    refuse(names.qzeros, " of [", groups, ", ", zero_words.cols(), "] does not fit qweight [", words.rows(), ", ", out,
+  if (!known || out % alignment != 0 || in % alignment != 0 || zero_words * 32 != out * bits ||
+      word_rows * 32 != in * bits)
+    refuse(names.qzeros, " of [", groups, ", ", zero_words, "] does not fit qweight [", word_rows, ", ", out,
            "] at 2, 3, 4 or 8 bits");
-  if (scales.rows() != groups || scales.cols() != out)
-    refuse(names.scales, " is [", scales.rows(), ", ", scales.cols(), "], wanted [", groups, ", ", out, "]");
+  if (scales.shape != std::vector<Index>{groups, out})
+    refuse(names.scales, " is ", shape_text(scales.shape), ", wanted [", groups, ", ", out, "]");
   if (groups > in) refuse(names.scales, " has ", groups, " groups for ", in, " inputs");
 
+  const Rule rule(config, module);
+  GridOptions grid;
+  grid.group_size = rule.integer("group_size", -1);
+  const bool fits = grid.group_size != 0 && grid.groups(in) == groups;
+  StoredMatrix matrix{.module = std::string(module),
+                      .rows = out,
+                      .cols = in,
+                      .bits = static_cast<int>(bits),
+                      .group_size = fits ? grid.group_columns(in) : (in + groups - 1) / groups,
+                      .symmetric = rule.flag("sym"),
+                      .group_index = rule.flag("desc_act"),
+                      .dtype = scales.dtype};
+  for (const std::string& name : {names.qweight, names.qzeros, names.scales, names.g_idx})
+    if (const TensorInfo* info = source.find(name)) matrix.bytes += info->bytes();
+  return matrix;
+}
+
+std::unique_ptr<QuantizedMatrix> GptqFormat::decode(const TensorSource& source, const Json& config,
+                                                    std::string_view module) const {
+  const auto layout = stored(source, config, module);
+  if (!layout) return nullptr;
+  const Names names(module);
+  const Index groups = source.info(names.scales).shape[0];
   auto matrix = std::make_unique<QuantizedMatrix>();
-  matrix->codes = Matrix<std::uint8_t>(out, in);
-  const int width = static_cast<int>(bits);
-  unpack_codes(words, width, WordLayout::Columns, matrix->codes);
-  Matrix<std::uint8_t> zeros(groups, out);
-  unpack_codes(zero_words, width, WordLayout::Rows, zeros);
+  matrix->codes = Matrix<std::uint8_t>(layout->rows, layout->cols);
+  unpack_codes(detail::read_words(source, names.qweight), layout->bits, WordLayout::Columns, matrix->codes);
+  Matrix<std::uint8_t> zeros(groups, layout->rows);
+  unpack_codes(detail::read_words(source, names.qzeros), layout->bits, WordLayout::Rows, zeros);
   if (version_ == 1)
     for (Index i = 0; i < zeros.size(); ++i)
-      zeros.data()[i] = static_cast<std::uint8_t>((zeros.data()[i] + 1) & ((1 << width) - 1));
+      zeros.data()[i] = static_cast<std::uint8_t>((zeros.data()[i] + 1) & ((1 << layout->bits) - 1));
 
   UniformGrid& grid = matrix->grid;
-  grid.bits = width;
-  grid.scale_type = source.info(names.scales).dtype;
-  grid.scales = detail::transposed_copy(scales);
+  grid.bits = layout->bits;
+  grid.scale_type = layout->dtype;
+  grid.scales = detail::transposed_copy(source.matrix(names.scales));
   grid.zeros = transposed(zeros);
   grid.symmetric = detail::all_middle(grid);
-  if (source.find(names.g_idx) != nullptr) {
-    detail::set_groups(*matrix, detail::read_group_index(source, names.g_idx, in, groups));
-  } else {
-    if (in % groups != 0) refuse(names.g_idx, " is missing, and ", groups, " groups do not divide ", in, " inputs");
-    grid.group_size = in / groups;
-  }
+  grid.group_size = layout->group_size;
+  if (source.find(names.g_idx) != nullptr)
+    detail::set_groups(*matrix, detail::read_group_index(source, names.g_idx, layout->cols, groups));
   return matrix;
 }
 

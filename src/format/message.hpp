@@ -1,8 +1,10 @@
 // Text of strangers inside our messages: names from a hostile header must not flood or steer a terminal.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace halftone {
 
@@ -18,5 +20,12 @@ inline std::string shortened(std::string_view text) {
 
 /// shortened, between quotation marks (`quoted` would find std::quoted by its argument).
 inline std::string in_quotes(std::string_view text) { return "'" + shortened(text) + "'"; }
+
+/// "[2, 31]"
+inline std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (const std::int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
 
 }  // namespace halftone

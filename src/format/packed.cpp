@@ -62,13 +62,18 @@ void send(const TensorSink& sink, const std::string& name, const Matrix<float>& 
   sink(name, {bytes.data(), static_cast<std::size_t>(bytes.size())});
 }
 
-Matrix<std::uint32_t> read_words(const TensorSource& source, const std::string& name) {
+std::pair<Index, Index> words_shape(const TensorSource& source, const std::string& name) {
   const TensorInfo& info = source.info(name);
   const bool fits = (info.dtype == DType::I32 || info.dtype == DType::U32) && info.shape.size() == 2 &&
                     info.shape[0] > 0 && info.shape[1] > 0;
   require(fits, Status::InvalidData, source.origin(name), ": tensor ", in_quotes(name),
           " holds no words, wanted I32 of two dimensions");
-  Matrix<std::uint32_t> words(info.shape[0], info.shape[1]);
+  return {info.shape[0], info.shape[1]};
+}
+
+Matrix<std::uint32_t> read_words(const TensorSource& source, const std::string& name) {
+  const auto [rows, cols] = words_shape(source, name);
+  Matrix<std::uint32_t> words(rows, cols);
   const auto bytes = source.bytes(name);
   std::memcpy(words.data(), bytes.data(), bytes.size());
   return words;

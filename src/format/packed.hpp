@@ -22,7 +22,9 @@ void send(const TensorSink& sink, const std::string& name, const Matrix<std::uin
 /// As elements of `type`. Throws Status::Unsupported, naming the tensor, for a scale that it does not hold.
 void send(const TensorSink& sink, const std::string& name, const Matrix<float>& values, DType type);
 
-/// A two-dimensional tensor of 32-bit words with at least one. Throws Status::InvalidData.
+/// Rows and columns of a two-dimensional tensor of 32-bit words with at least one. Throws Status::InvalidData.
+std::pair<Index, Index> words_shape(const TensorSource& source, const std::string& name);
+/// The tensor itself.
 Matrix<std::uint32_t> read_words(const TensorSource& source, const std::string& name);
 /// A tensor of integers (I32 or I64), one-dimensional. Throws Status::InvalidData.
 std::vector<std::int64_t> read_integers(const TensorSource& source, const std::string& name);

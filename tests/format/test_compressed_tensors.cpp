@@ -200,7 +200,7 @@ TEST_CASE("pack-quantized tensors that do not fit each other are refused") {
   refused("weight_shape", DType::F32, {2}, {"weight_shape"});
   refused("weight_scale", DType::BF16, {32, 3}, {"weight_scale", "divide 64"});
   refused("weight_scale", DType::BF16, {31, 2}, {"weight_scale", "[31, 2]"});
-  refused("weight_scale", DType::BF16, {1}, {"weight_scale", "[1, 1]"});
+  refused("weight_scale", DType::BF16, {1}, {"weight_scale", "[1]"});
   refused("weight_zero_point", DType::I32, {5, 2}, {"weight_zero_point", "wanted [4, 2]"});
   refused("weight_zero_point", DType::I32, {4, 1}, {"weight_zero_point"});
   MemorySource huge = good;

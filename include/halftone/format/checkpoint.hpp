@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ class Checkpoint {
 
   /// The weight of a linear module [out, in], widened or decoded. Throws Status::NotFound, Status::InvalidData.
   Matrix<float> weight(std::string_view module) const;
+  /// How a module is stored, dense or quantised, from headers and config alone; nothing if it holds no matrix.
+  std::optional<StoredMatrix> stored(std::string_view module) const;
   /// The codes of a module; null where it is stored dense.
   std::unique_ptr<QuantizedMatrix> quantized(std::string_view module) const;
   /// Files beside weights and config.json that belong to the model (tokenizer, generation config, licence), sorted.

@@ -27,6 +27,8 @@ class CompressedTensorsFormat final : public Format {
   void encode(const MatrixPlan& plan, const QuantizedMatrix& matrix, const TensorSink& sink) const override;
   /// One config group for each setting that occurs.
   void describe(Json& config, std::span<const MatrixPlan> plans, std::span<const std::string> kept) const override;
+  std::optional<StoredMatrix> stored(const TensorSource& source, const Json& config,
+                                     std::string_view module) const override;
   std::unique_ptr<QuantizedMatrix> decode(const TensorSource& source, const Json& config,
                                           std::string_view module) const override;
 };

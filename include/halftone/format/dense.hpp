@@ -21,6 +21,8 @@ class DenseFormat final : public Format {
               const Json& config) const override;
   /// Takes out what an earlier quantisation said.
   void describe(Json& config, std::span<const MatrixPlan> plans, std::span<const std::string> kept) const override;
+  std::optional<StoredMatrix> stored(const TensorSource& source, const Json& config,
+                                     std::string_view module) const override;
   /// Null: a dense weight is no quantised matrix.
   std::unique_ptr<QuantizedMatrix> decode(const TensorSource& source, const Json& config,
                                           std::string_view module) const override;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,20 @@ struct MatrixPlan {
   bool group_index = false;   ///< groups do not follow the columns: a group index must be stored
   std::string method;         ///< "gptq", for the config's informative fields
   DType dtype = DType::BF16;  ///< of the original weight
+};
+
+/// A matrix as the headers and the config of a checkpoint describe it; nothing of it is read.
+struct StoredMatrix {
+  std::string module;
+  Index rows = 0, cols = 0;  ///< [out, in]
+  int bits = 0;              ///< of a code; of an element where it is dense
+  Index group_size = 0;      ///< columns of a full group; 0 where it is dense
+  bool symmetric = false;    ///< no zero points, or all of them in the middle
+  bool group_index = false;  ///< groups do not follow the columns
+  DType dtype = DType::F16;  ///< of the scales; of the elements where it is dense
+  std::int64_t bytes = 0;    ///< of all tensors that hold it
+
+  bool quantized() const { return group_size > 0; }
 };
 
 /// Receives one finished tensor: the name of a TensorInfo that `tensors` announced, and exactly its bytes.
@@ -56,6 +71,10 @@ class Format {
   /// Further small files of the directory, name and text (quantize_config.json).
   virtual std::vector<std::pair<std::string, std::string>> side_files(const Json& config) const;
 
+  /// What is stored of a module, from headers and config alone. Nothing if `module` is not stored in this format's way.
+  /// Throws Status::InvalidData for tensors that do not fit each other.
+  virtual std::optional<StoredMatrix> stored(const TensorSource& source, const Json& config,
+                                             std::string_view module) const = 0;
   /// Reads a matrix back. Null if `module` is not stored in this format's way. Throws Status::InvalidData.
   virtual std::unique_ptr<QuantizedMatrix> decode(const TensorSource& source, const Json& config,
                                                   std::string_view module) const = 0;

@@ -28,6 +28,9 @@ class GptqFormat final : public Format {
   void describe(Json& config, std::span<const MatrixPlan> plans, std::span<const std::string> kept) const override;
   /// quantize_config.json
   std::vector<std::pair<std::string, std::string>> side_files(const Json& config) const override;
+  /// Symmetry and order are what the config says.
+  std::optional<StoredMatrix> stored(const TensorSource& source, const Json& config,
+                                     std::string_view module) const override;
   /// A stored zero of 2^b − 1 in v1 wraps to 0, as AutoGPTQ has it.
   std::unique_ptr<QuantizedMatrix> decode(const TensorSource& source, const Json& config,
                                           std::string_view module) const override;

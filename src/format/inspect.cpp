@@ -1,0 +1,49 @@
+#include "halftone/format/inspect.hpp"
+
+#include <set>
+
+namespace halftone {
+namespace {
+
+double bits_of(std::int64_t bytes, std::int64_t weights) {
+  return weights == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
+}
+
+/// "a.b" of "a.b.weight"; a name without a dot has no module.
+std::string module_of(const std::string& tensor) {
+  const auto dot = tensor.rfind('.');
+  return dot == std::string::npos ? std::string() : tensor.substr(0, dot);
+}
+
+}  // namespace
+
+double Inspection::bits_per_weight() const { return bits_of(quantized_bytes, quantized_weights); }
+double Inspection::model_bits_per_weight() const { return bits_of(bytes, weights); }
+
+Inspection inspect(const Checkpoint& checkpoint) {
+  Inspection result;
+  result.format = checkpoint.format() == nullptr ? "dense" : checkpoint.format()->name();
+  result.tensors = checkpoint.tensors().tensors();
+  std::set<std::string> modules, quantized;
+  for (const TensorInfo& tensor : result.tensors) {
+    modules.insert(module_of(tensor.name));
+    result.bytes += tensor.bytes();
+  }
+  for (const std::string& module : modules) {
+    auto matrix = checkpoint.stored(module);
+    if (!matrix) continue;
+    if (matrix->quantized()) {
+      quantized.insert(module);
+      result.quantized_weights += matrix->rows * matrix->cols;
+      result.quantized_bytes += matrix->bytes;
+    }
+    result.matrices.push_back(std::move(*matrix));
+  }
+  result.weights = result.quantized_weights;
+  for (const TensorInfo& tensor : result.tensors)
+    if (!quantized.contains(module_of(tensor.name)) || tensor.name.ends_with(".bias"))
+      result.weights += tensor.elements();
+  return result;
+}
+
+}  // namespace halftone

@@ -1,0 +1,114 @@
+// What a fuzzer does with the files of a checkpoint: read them, and use what was read. Only an Error may come out.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "format/shard_index.hpp"
+#include "halftone/core/error.hpp"
+#include "halftone/format/format.hpp"
+#include "halftone/format/safetensors.hpp"
+
+namespace halftone::test {
+
+/// A safetensors file in memory.
+class BytesSource final : public TensorSource {
+ public:
+  explicit BytesSource(std::string_view file)
+      : file_(std::as_bytes(std::span(file))),
+        header_(parse_safetensors_header(file_, static_cast<std::int64_t>(file.size()), "fuzz")) {}
+  const std::vector<TensorInfo>& tensors() const override { return header_.tensors; }
+  std::span<const std::byte> bytes(std::string_view name) const override {
+    const TensorInfo& found = info(name);
+    const auto offset = header_.offsets[static_cast<std::size_t>(&found - header_.tensors.data())];
+    require(offset >= 8 && offset + found.bytes() <= static_cast<std::int64_t>(file_.size()), Status::Internal,
+            "tensor beyond the file");
+    return file_.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(found.bytes()));
+  }
+
+ private:
+  std::span<const std::byte> file_;
+  SafetensorsHeader header_;
+};
+
+/// Runs `action`; errors other than Internal are what hostile input deserves.
+template <class Action>
+void refuse_or_run(Action&& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    if (error.status() == Status::Internal) throw;
+  }
+}
+
+/// Decodes `module` of `source` in every format.
+inline void try_module(const TensorSource& source, const Json& config, std::string_view module) {
+  for (const Format* format : formats())
+    refuse_or_run([&] {
+      format->stored(source, config, module);
+      if (const auto matrix = format->decode(source, config, module)) dequantize(*matrix);
+    });
+}
+
+/// The config that tensors are decoded with: every width, so that shapes alone decide.
+inline Json any_width() {
+  Json groups = Json::object();
+  for (const int bits : {4, 3, 8}) groups["g" + std::to_string(bits)] = {{"weights", {{"num_bits", bits}}}};
+  return {{"quantization_config", {{"config_groups", groups}, {"group_size", 32}}}};
+}
+
+inline void try_safetensors(std::string_view bytes) {
+  refuse_or_run([&] {
+    const BytesSource source(bytes);
+    const Json config = any_width();
+    for (const TensorInfo& info : source.tensors()) {
+      source.bytes(info.name);
+      refuse_or_run([&] { source.matrix(info.name); });
+      try_module(source, config, info.name.substr(0, info.name.rfind('.')));
+    }
+  });
+}
+
+inline void try_shard_index(std::string_view bytes) {
+  refuse_or_run([&] {
+    for (const auto& [tensor, file] : parse_shard_index(bytes, "fuzz"))
+      require(file.find('/') == std::string::npos, Status::Internal, "a path got through");
+  });
+}
+
+/// `weights`: a safetensors file whose quantised modules are decoded with the config.
+inline void try_config(std::string_view bytes, const TensorSource& weights) {
+  refuse_or_run([&] {
+    Json config = parse_json(bytes, "fuzz");
+    json_text(config);
+    refuse_or_run([&] { detect_format(config); });
+    for (const TensorInfo& info : weights.tensors())
+      try_module(weights, config, info.name.substr(0, info.name.rfind('.')));
+    if (!config.is_object()) return;
+    MatrixPlan plan;
+    plan.module = "m";
+    for (const Format* format : formats()) format->describe(config, std::span(&plan, 1), {});
+  });
+}
+
+/// Two small modules, one in each packed format.
+inline std::string small_weights() {
+  std::string header = R"({"g.g_idx":{"dtype":"I32","shape":[32],"data_offsets":[0,128]},)"
+                       R"("g.qweight":{"dtype":"I32","shape":[4,32],"data_offsets":[128,640]},)"
+                       R"("g.qzeros":{"dtype":"I32","shape":[1,4],"data_offsets":[640,656]},)"
+                       R"("c.weight_packed":{"dtype":"I32","shape":[2,4],"data_offsets":[656,688]},)"
+                       R"("c.weight_shape":{"dtype":"I64","shape":[2],"data_offsets":[688,704]},)"
+                       R"("c.weight_zero_point":{"dtype":"I32","shape":[1,2],"data_offsets":[704,712]},)"
+                       R"("c.weight_scale":{"dtype":"F16","shape":[2,2],"data_offsets":[712,720]},)"
+                       R"("g.scales":{"dtype":"F16","shape":[1,32],"data_offsets":[720,784]}})";
+  header.append((8 - header.size() % 8) % 8, ' ');
+  std::string data(784, '\0');
+  data[688] = 2;
+  data[696] = 32;
+  std::string file;
+  for (int i = 0; i < 8; ++i) file += static_cast<char>(header.size() >> 8 * i & 0xff);
+  return file + header + data;
+}
+
+}  // namespace halftone::test

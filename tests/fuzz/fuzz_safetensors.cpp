@@ -1,0 +1,9 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "fuzz/checkpoints.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  halftone::test::try_safetensors({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
