@@ -53,7 +53,7 @@ json recipe_fingerprint(const RunPlan& plan) {
 
 }  // namespace
 
-json run_fingerprint(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
+json run_fingerprint(const Context<Cpu>& context, const Model& model, const RunPlan& plan, std::int64_t shard_bytes,
                      MatrixView<const std::int32_t> ids) {
   std::uint64_t tokens = 0;
   for (Index window = 0; window < ids.rows; ++window)
@@ -62,6 +62,7 @@ json run_fingerprint(const Context<Cpu>& context, const Model& model, const RunP
           {"backend", {{"instruction_set", context.isa()}, {"products", context.products()}}},
           {"model", model_fingerprint(context, model.checkpoint())},
           {"recipe", recipe_fingerprint(plan)},
+          {"output", {{"shard_bytes", shard_bytes}}},
           {"calibration", {{"windows", ids.rows}, {"window_length", ids.cols}, {"tokens", hex(tokens)}}}};
 }
 

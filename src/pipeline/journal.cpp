@@ -57,9 +57,8 @@ Journal::Journal(const std::filesystem::path& file, const json& fingerprint) : f
   descriptor_ = FileDescriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (descriptor_.get() < 0) fail_io(file, "open");
   if (::flock(descriptor_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) fail(Status::Conflict, file.string(), ": another process is writing this run");
-    fail_io(file, "lock");
-  }
+    require(errno != EWOULDBLOCK, Status::Conflict, file.string(), ": another process is writing this run");
+  }  // other refusals: a file system without locks
   read(fingerprint);
   if (size_ == 0) begin(fingerprint);
 }

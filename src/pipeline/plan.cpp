@@ -209,6 +209,8 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
     plan.format = find_format(recipe.format).name();
     plan.blocks = plan_blocks(context, model, candidates, find_format(recipe.format));
   }
+  require(plan.matrices() > 0, Status::InvalidArgument,
+          "recipe: its rules keep every linear layer, nothing is quantised");
   plan_tensors(checkpoint.tensors(), plan);
   plan_totals(plan);
   require(plan.moments == Moments::None || !recipe.calibration.file.empty(), Status::InvalidArgument, "method ",

@@ -96,7 +96,7 @@ RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::pat
   ProgressMeter meter(plan, options.progress);
   meter.step(Phase::Open);
   const Matrix<std::int32_t> ids = load_calibration(opened, recipe, plan);
-  const nlohmann::json fingerprint = run_fingerprint(context, opened, plan, ids);
+  const nlohmann::json fingerprint = run_fingerprint(context, opened, plan, options.shard_bytes, ids);
   meter.step(Phase::Open);
 
   RunReport report = totals(plan, folder, checkpoint);

@@ -56,6 +56,7 @@ TEST_CASE("wrong use ends with 2 and says what was wrong") {
   refused({"quantize", novella(), "-o", "/tmp/x", "--method", "gptq", "--set", "damping"}, "NAME=VALUE");
   refused({"quantize", novella(), "-o", "/tmp/x"}, "calibration");
   refused({"quantize", novella(), "-o", "/tmp/x", "--method", "rtn", "--keep", "("}, "regular expression");
+  refused({"quantize", novella(), "-o", "/tmp/x", "--method", "rtn", "--keep", "proj"}, "keep every");
   refused({"quantize", novella(), "-o", "/tmp/x", "--method", "rtn", "--windows", "0"}, "--windows");
   refused({"completion", "tcsh"}, "tcsh");
   const CommandResult result = halftone_command({"inspect", "--json"});

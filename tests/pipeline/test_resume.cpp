@@ -167,6 +167,10 @@ TEST_CASE("a resume of another model, recipe or data set is refused and says wha
   scene.recipe.calibration.file = write_ids(scene.folder / "fewer.safetensors", 7, 32, 90);
   refused("/calibration/");
   scene.recipe = recipe;
+  RunOptions other_files;
+  other_files.resume = true;
+  expect_error(Status::Conflict, {"/output/shard_bytes"},
+               [&] { quantize_model(scene.context, scene.model.path(), out, recipe, other_files); });
   const auto weights = scene.model.path() / "model.safetensors";
   flip_byte(weights, std::filesystem::file_size(weights) - 3);
   refused("/model/tensor_contents");
@@ -188,6 +192,19 @@ TEST_CASE("a run that was killed after its last rename is finished by a resume")
   CHECK(report.blocks_resumed == 2);
   CHECK_FALSE(report.layers.empty());
   CHECK_FALSE(std::filesystem::exists(partial));
+  CHECK(same_folder(scene.folder / "whole", out));
+}
+
+TEST_CASE("a run that was killed while it named its files is finished by a resume") {
+  const Scene scene;
+  const auto out = scene.folder / "out";
+  expect_error(Status::Cancelled, {"2 of 2"},
+               [&] { scene.run(out, false, [](const Progress& now) { return now.blocks_done < 2; }); });
+  const auto shard = first_shard(out.string() + ".partial");
+  std::filesystem::path named = shard;
+  std::filesystem::rename(shard, named.replace_extension());
+  scene.run(scene.folder / "whole");
+  CHECK(scene.run(out, true).blocks_resumed == 2);
   CHECK(same_folder(scene.folder / "whole", out));
 }
 
