@@ -55,6 +55,10 @@ PlannedMatrix plan_matrix(const Context<Cpu>& context, const Model& model, const
   matrix.act_order = quantizer->act_order();
   matrix.group_index = quantizer->group_index();
   planned.moments = quantizer->moments();
+  const auto outliers = planned.options.find("outlier_columns");
+  require(outliers == planned.options.end() || outliers->second == "0" || format.name() == "dense", Status::Unsupported,
+          method, ": ", matrix.module, " would keep outlier columns, which format '", format.name(),
+          "' cannot hold; wanted format 'dense'");
   format.check(matrix);
   planned.code_bits = code_bits(matrix);
   for (const TensorInfo& tensor : format.tensors(matrix)) planned.stored_bytes += tensor.bytes();

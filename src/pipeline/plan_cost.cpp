@@ -119,6 +119,8 @@ double stage_flops(const PlannedStage& stage, double tokens) {
 
 /// Code, stacks of threads and small blocks that a process touches only when it works. Measured.
 constexpr Index later_pages = 3'000'000;
+/// What the first products of a library add: its code, kernels that it generates, its packed panels. Measured (oneDNN).
+constexpr Index product_pages = 8'000'000;
 
 /// The largest tensor that is copied: it is hashed and written from mapped pages.
 Index largest_copy(const RunPlan& plan) {
@@ -140,7 +142,7 @@ void plan_cost(const Model& model, int threads, RunPlan& plan) {
     plan.flops += plan.streams() * forward_flops(program, as_double(plan.tokens()), as_double(plan.length));
     for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, as_double(plan.tokens()));
   }
-  most.process = resident_bytes() + later_pages;
+  most.process = resident_bytes() + later_pages + (plan.streams() > 0 ? product_pages : 0);
   plan.memory = most;
 }
 
