@@ -72,7 +72,7 @@ void CompressedTensorsFormat::adapt(GridOptions& grid, DType model_dtype, bool e
 }
 
 void CompressedTensorsFormat::check(const MatrixPlan& plan) const {
-  detail::check_bits(*this, plan, stored_widths);
+  detail::check_codes(*this, plan, stored_widths);
   require(!plan.group_index, Status::Unsupported, plan.module, ": format ", name(),
           " stores no group index; wanted static groups, or format gptq");
   const Index width = plan.grid.group_columns(plan.cols);

@@ -89,7 +89,7 @@ void GptqFormat::adapt(GridOptions& grid, DType, bool explicit_scale_type) const
 }
 
 void GptqFormat::check(const MatrixPlan& plan) const {
-  detail::check_bits(*this, plan, stored_widths);
+  detail::check_codes(*this, plan, stored_widths);
   require(plan.rows % alignment == 0 && plan.cols % alignment == 0, Status::Unsupported, plan.module, ": format ",
           name(), " wants sizes that are multiples of ", alignment, ", got ", plan.rows, " outputs and ", plan.cols,
           " inputs");

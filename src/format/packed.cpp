@@ -38,7 +38,9 @@ void check_result(const MatrixPlan& plan, const QuantizedMatrix& matrix) {
           "than planned");
 }
 
-void check_bits(const Format& format, const MatrixPlan& plan, std::span<const int> allowed) {
+void check_codes(const Format& format, const MatrixPlan& plan, std::span<const int> allowed) {
+  require(plan.outlier_columns == 0, Status::Unsupported, plan.module, ": format ", format.name(),
+          " stores no outlier columns, got ", plan.outlier_columns, "; wanted 0, or format dense");
   require(plan.rows > 0 && plan.cols > 0, Status::Unsupported, plan.module, ": an empty matrix [", plan.rows, ", ",
           plan.cols, "]");
   if (std::find(allowed.begin(), allowed.end(), plan.grid.bits) != allowed.end()) return;

@@ -15,8 +15,9 @@ std::string tensor_name(std::string_view module, std::string_view suffix);
 
 /// Throws Status::Internal if the solver's result is not the matrix that was planned.
 void check_result(const MatrixPlan& plan, const QuantizedMatrix& matrix);
-/// Throws Status::Unsupported, naming module, got and wanted, unless the bits are one of `allowed`.
-void check_bits(const Format& format, const MatrixPlan& plan, std::span<const int> allowed);
+/// Throws Status::Unsupported, naming module, got and wanted, unless the bits are one of `allowed` and no columns stay
+/// outside the codes.
+void check_codes(const Format& format, const MatrixPlan& plan, std::span<const int> allowed);
 
 void send(const TensorSink& sink, const std::string& name, const Matrix<std::uint32_t>& words);
 /// As elements of `type`. Throws Status::Unsupported, naming the tensor, for a scale that it does not hold.

@@ -38,14 +38,15 @@ PlannedMatrix plan_matrix(const Context<Cpu>& context, const Model& model, const
   PlannedMatrix planned;
   planned.method = method;
   planned.linear = candidate.linear;
-  planned.options = make_quantizer(context, method, chosen)->options();
+  const auto asked = make_quantizer(context, method, chosen);
+  planned.options = asked->options();
   MatrixPlan& matrix = planned.matrix;
   matrix.module = linear.module;
   matrix.rows = linear.rows;
   matrix.cols = linear.cols;
   matrix.dtype = model.checkpoint().tensors().info(linear.module + ".weight").dtype;
   matrix.method = method;
-  matrix.grid = make_quantizer(context, method, chosen)->grid();
+  matrix.grid = asked->grid();
   format.adapt(matrix.grid, matrix.dtype, chosen.count("scale_type") != 0);
   planned.options["scale_type"] = word_of(matrix.grid.scale_type);
   planned.options["minimum_zero"] = std::to_string(matrix.grid.minimum_zero);
@@ -54,11 +55,8 @@ PlannedMatrix plan_matrix(const Context<Cpu>& context, const Model& model, const
   matrix.grid = quantizer->grid();
   matrix.act_order = quantizer->act_order();
   matrix.group_index = quantizer->group_index();
+  matrix.outlier_columns = quantizer->outlier_columns(matrix.cols);
   planned.moments = quantizer->moments();
-  const auto outliers = planned.options.find("outlier_columns");
-  require(outliers == planned.options.end() || outliers->second == "0" || format.name() == "dense", Status::Unsupported,
-          method, ": ", matrix.module, " would keep outlier columns, which format '", format.name(),
-          "' cannot hold; wanted format 'dense'");
   format.check(matrix);
   planned.code_bits = code_bits(matrix);
   for (const TensorInfo& tensor : format.tensors(matrix)) planned.stored_bytes += tensor.bytes();

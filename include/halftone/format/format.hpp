@@ -23,6 +23,7 @@ struct MatrixPlan {
   GridOptions grid;           ///< after Format::adapt
   bool act_order = false;     ///< columns solved by descending diag(H)
   bool group_index = false;   ///< groups do not follow the columns: a group index must be stored
+  Index outlier_columns = 0;  ///< columns that stay in 16 bit, beside the codes
   std::string method;         ///< "gptq", for the config's informative fields
   DType dtype = DType::BF16;  ///< of the original weight
 };

@@ -37,6 +37,8 @@ class Quantizer {
   /// True if columns are solved by descending diag(H) and, `group_index`, if groups then do not follow the columns.
   virtual bool act_order() const = 0;
   virtual bool group_index() const = 0;
+  /// Columns that stay in 16 bit of a matrix with `cols` columns.
+  virtual Index outlier_columns(Index cols) const = 0;
   /// Every option as text, for journals and reports.
   virtual OptionMap options() const = 0;
 

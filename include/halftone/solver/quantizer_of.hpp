@@ -26,6 +26,12 @@ class QuantizerOf final : public Quantizer {
     else
       return false;
   }
+  Index outlier_columns(Index cols) const override {
+    if constexpr (requires { solver_.outlier_columns(cols); })
+      return solver_.outlier_columns(cols);
+    else
+      return 0;
+  }
   OptionMap options() const override {
     OptionMap map;
     T::Options::fields(solver_.options(),

@@ -20,7 +20,8 @@ namespace halftone {
 ///     options(), grid(), moments()                           grid: of the results; moments: the sums it needs
 ///     prepare(statistics), quantize(W, prepared)
 ///
-/// Optional: act_order() and group_index(), for solvers that reorder columns (see Quantizer).
+/// Optional: act_order() and group_index(), for solvers that reorder columns, and outlier_columns(cols), for those that
+/// keep some (see Quantizer).
 template <class T, class Scalar, class Backend>
 concept SolverFor = std::constructible_from < T,
         const Context<Backend>
