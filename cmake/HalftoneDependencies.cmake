@@ -22,6 +22,8 @@ pkg_check_modules(SENTENCEPIECE QUIET IMPORTED_TARGET sentencepiece)
 halftone_need(SENTENCEPIECE_FOUND "SentencePiece" libsentencepiece-dev)
 pkg_check_modules(PCRE2 QUIET IMPORTED_TARGET libpcre2-8>=10.40)
 halftone_need(PCRE2_FOUND "PCRE2 10.40" libpcre2-dev)
+pkg_check_modules(XXHASH QUIET IMPORTED_TARGET libxxhash)
+halftone_need(XXHASH_FOUND "xxHash" libxxhash-dev)
 pkg_check_modules(ICU QUIET IMPORTED_TARGET icu-uc)  # optional: normalises text (NFC) for Qwen's tokenizer
 
 # Looked for by file: Debian's own dnnl-config.cmake insists on the OpenCL headers, which nothing here needs.

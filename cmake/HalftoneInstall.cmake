@@ -14,7 +14,7 @@ install(FILES "${CMAKE_CURRENT_BINARY_DIR}/halftone-config.cmake" "${CMAKE_CURRE
   DESTINATION "${HALFTONE_CMAKE_DIR}")
 
 # The library is static, so its pkg-config file names what it was linked with.
-set(HALFTONE_PC_REQUIRES " sentencepiece libpcre2-8")
+set(HALFTONE_PC_REQUIRES " sentencepiece libpcre2-8 libxxhash")
 if(ICU_FOUND)
   string(APPEND HALFTONE_PC_REQUIRES " icu-uc")
 endif()
