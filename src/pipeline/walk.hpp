@@ -5,15 +5,14 @@
 // are.
 #pragma once
 
-#include <map>
 #include <optional>
 
-#include "halftone/model/stream.hpp"
 #include "halftone/pipeline/progress.hpp"
 #include "pipeline/journal.hpp"
 #include "pipeline/layer_log.hpp"
 #include "pipeline/output_model.hpp"
 #include "pipeline/progress_meter.hpp"
+#include "pipeline/quantised_stream.hpp"
 
 namespace halftone {
 
@@ -28,22 +27,11 @@ class Walk {
   std::vector<LayerReport> run();
 
  private:
-  /// The weights of the block in both streams. With one stream `full` is empty.
-  struct Weights {
-    BlockWeights<float> quantised;
-    BlockWeights<float> full;
-  };
-
-  Weights load(Index block) const;
   void replay(Index block);
   JournalBlock solve_block(Index block);
-  void solve_stage(Index block, const PlannedStage& stage, Weights& weights, JournalBlock& record, std::uint64_t& hash);
   LayerReport finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved, std::uint64_t& hash);
-  InputStatistics<float> collect(const PlannedStage& stage, const Operand& input) const;
-  void enter(const BlockProgram& program);
-  void advance(const Weights& weights, Index op);
-  bool streams_needed_after(Index block) const { return block < last_needed_; }
-  bool streams_needed_in(Index block) const { return block <= last_needed_; }
+  void enter(Index block);
+  void leave(Index block);
 
   const Context<Cpu>& context_;
   const Model& model_;
@@ -52,8 +40,9 @@ class Walk {
   Journal& journal_;
   LayerLog& log_;
   ProgressMeter& meter_;
-  Index last_needed_ = -1;  ///< last block with a stage that needs statistics
-  std::optional<Stream<float>> quantised_, full_;
+  QuantisedStream quantised_;
+  std::optional<Stream<float>> full_;  ///< only if the plan asks for cross moments
+  BlockWeights<float> full_weights_;   ///< of the block in it
 };
 
 }  // namespace halftone

@@ -1,0 +1,119 @@
+#include "pipeline/quantised_stream.hpp"
+
+#include <map>
+#include <utility>  // move
+
+#include "pipeline/plan_cost.hpp"
+
+namespace halftone {
+
+/// Quantizers of a stage and what each derived from the statistics, one for each distinct method and options.
+class StageSolvers {
+ public:
+  StageSolvers(const Context<Cpu>& context, const InputStatistics<float>& statistics)
+      : context_(context), statistics_(statistics) {}
+
+  QuantizedMatrix solve(const PlannedMatrix& planned, MatrixView<const float> W) {
+    Entry& entry = entries_[{planned.method, planned.options}];
+    if (!entry.quantizer) {
+      entry.quantizer = make_quantizer(context_, planned.method, planned.options);
+      entry.prepared = entry.quantizer->prepare(statistics_);
+    }
+    return entry.quantizer->quantize(W, *entry.prepared);
+  }
+
+ private:
+  struct Entry {
+    std::unique_ptr<Quantizer> quantizer;
+    std::unique_ptr<Prepared> prepared;
+  };
+  const Context<Cpu>& context_;
+  const InputStatistics<float>& statistics_;
+  std::map<std::pair<std::string, OptionMap>, Entry> entries_;
+};
+
+namespace {
+
+/// Runs `work`; its errors name the module that they are about.
+template <class Work>
+auto about(const std::string& module, std::string_view what, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    fail(error.status(), module, what, ": ", error.what());
+  }
+}
+
+Index last_block_with_statistics(const RunPlan& plan) {
+  Index last = -1;
+  for (std::size_t block = 0; block < plan.blocks.size(); ++block)
+    for (const PlannedStage& stage : plan.blocks[block])
+      if (stage.moments != Moments::None) last = static_cast<Index>(block);
+  return last;
+}
+
+}  // namespace
+
+QuantisedStream::QuantisedStream(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
+                                 MatrixView<const std::int32_t> ids)
+    : context_(context), model_(model), plan_(plan), last_needed_(last_block_with_statistics(plan)) {
+  if (plan.streams() > 0) hidden_.emplace(context, model.embed(context, ids), ids.cols);
+}
+
+void QuantisedStream::enter(Index block, std::optional<BlockWeights<float>> weights) {
+  block_ = block;
+  weights_ = std::move(weights);
+  if (needed_in(block)) hidden_->enter(model_.program(block));
+}
+
+void QuantisedStream::solve(const PlannedStage& stage, const Stream<float>* full, const Solved& solved) {
+  const Stage& place = model_.program(block_).stages[static_cast<std::size_t>(stage.stage)];
+  if (stage.moments != Moments::None) hidden_->advance(*weights_, place.first_op);
+  const InputStatistics<float> statistics =
+      about(stage.matrices.front().matrix.module, ", its inputs", [&] { return collect(stage, place.input, full); });
+  StageSolvers solvers(context_, statistics);
+  for (const PlannedMatrix& planned : stage.matrices) solved(planned, solve_one(planned, solvers));
+}
+
+QuantizedMatrix QuantisedStream::solve_one(const PlannedMatrix& planned, StageSolvers& solvers) {
+  const auto solve = [&](MatrixView<const float> W) {
+    return about(planned.matrix.module, "", [&] { return solvers.solve(planned, W); });
+  };
+  if (weights_) {
+    QuantizedMatrix result = solve(weights_->linears[static_cast<std::size_t>(planned.linear)]);
+    replace(planned, find_format(plan_.format).stored_values(planned.matrix, result));
+    return result;
+  }
+  const TensorSource& source = model_.checkpoint().tensors();
+  const std::string tensor = planned.matrix.module + ".weight";
+  QuantizedMatrix result = solve(about(planned.matrix.module, "", [&] { return source.matrix(tensor); }));
+  source.release(tensor);
+  return result;
+}
+
+void QuantisedStream::replace(const PlannedMatrix& planned, Matrix<float> values) {
+  weights_->linears[static_cast<std::size_t>(planned.linear)] = std::move(values);
+}
+
+std::optional<BlockWeights<float>> QuantisedStream::leave() {
+  if (needed_after(block_)) hidden_->advance(*weights_, model_.program(block_).size());
+  return std::exchange(weights_, std::nullopt);
+}
+
+/// H, and D where it is asked for, of the stage's inputs.
+InputStatistics<float> QuantisedStream::collect(const PlannedStage& stage, const Operand& input,
+                                                const Stream<float>* full) const {
+  InputStatistics<float> statistics(context_, input.width, stage.moments);
+  if (stage.moments == Moments::None) return statistics;
+  const MatrixView<const float> X = hidden_->view(input);
+  for (Index first = 0; first < X.rows; first += statistics_tokens) {
+    const Index count = std::min(statistics_tokens, X.rows - first);
+    if (stage.moments == Moments::Cross)
+      statistics.add(X.middle_rows(first, count), full->view(input).middle_rows(first, count));
+    else
+      statistics.add(X.middle_rows(first, count));
+  }
+  return statistics;
+}
+
+}  // namespace halftone

@@ -1,0 +1,59 @@
+// The quantised stream: the hidden states of all calibration windows on their way through a model whose matrices are
+// replaced, stage by stage, by what will be stored of them. One recipe's half of a walk; the full-precision stream,
+// which several of these may share, is its owner's.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "halftone/model/stream.hpp"
+#include "halftone/pipeline/plan.hpp"
+
+namespace halftone {
+
+///   QuantisedStream stream(context, model, plan, ids);
+///   for each block:
+///     stream.enter(block, weights);
+///     for each stage of plan.blocks[block]: stream.solve(stage, full, solved);
+///     weights = stream.leave();
+class QuantisedStream {
+ public:
+  /// A matrix was solved.
+  using Solved = std::function<void(const PlannedMatrix&, const QuantizedMatrix&)>;
+
+  /// ids [windows, length]: empty if the plan needs no streams. All arguments but `ids` must outlive the stream.
+  QuantisedStream(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
+                  MatrixView<const std::int32_t> ids);
+
+  /// True if a stage of this block or a later one, or only of a later one, needs statistics: else the hidden states
+  /// need not move.
+  bool needed_in(Index block) const { return block <= last_needed_; }
+  bool needed_after(Index block) const { return block < last_needed_; }
+
+  /// Begins a block with its original weights. They may be left out where the stream is not needed: each matrix is then
+  /// read from the checkpoint when it is solved.
+  void enter(Index block, std::optional<BlockWeights<float>> weights);
+  /// Runs to the stage's inputs and solves its matrices: each is replaced by what its format will store, then told.
+  /// `full`: the full-precision stream at the same stage; used where the stage asks for cross moments. Errors name the
+  /// module.
+  void solve(const PlannedStage& stage, const Stream<float>* full, const Solved& solved);
+  /// Puts values in a matrix's place without solving it.
+  void replace(const PlannedMatrix& planned, Matrix<float> values);
+  /// Runs to the block's end where later blocks need it. Returns the block's weights as they are now, if they were
+  /// given.
+  std::optional<BlockWeights<float>> leave();
+
+ private:
+  QuantizedMatrix solve_one(const PlannedMatrix& planned, class StageSolvers& solvers);
+  InputStatistics<float> collect(const PlannedStage& stage, const Operand& input, const Stream<float>* full) const;
+
+  const Context<Cpu>& context_;
+  const Model& model_;
+  const RunPlan& plan_;
+  Index last_needed_ = -1;  ///< last block with a stage that needs statistics
+  Index block_ = 0;         ///< the one that was entered
+  std::optional<Stream<float>> hidden_;
+  std::optional<BlockWeights<float>> weights_;  ///< of the block
+};
+
+}  // namespace halftone
