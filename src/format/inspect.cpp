@@ -1,5 +1,6 @@
 #include "halftone/format/inspect.hpp"
 
+#include <algorithm>  // find_if_not, min
 #include <set>
 
 namespace halftone {
@@ -15,6 +16,18 @@ std::string module_of(const std::string& tensor) {
   return dot == std::string::npos ? std::string() : tensor.substr(0, dot);
 }
 
+/// What sorts names with numbers by their value, "layers.2" before "layers.10": each number behind its length.
+std::string sort_key(const std::string& name) {
+  std::string key;
+  for (auto at = name.begin(); at != name.end();) {
+    const auto end = std::find_if_not(at, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (end != at) key += static_cast<char>(std::min<std::ptrdiff_t>(end - at, 127));
+    key.append(at, end == at ? at + 1 : end);
+    at = end == at ? at + 1 : end;
+  }
+  return key;
+}
+
 }  // namespace
 
 double Inspection::bits_per_weight() const { return bits_of(quantized_bytes, quantized_weights); }
@@ -24,12 +37,14 @@ Inspection inspect(const Checkpoint& checkpoint) {
   Inspection result;
   result.format = checkpoint.format() == nullptr ? "dense" : checkpoint.format()->name();
   result.tensors = checkpoint.tensors().tensors();
-  std::set<std::string> modules, quantized;
+  std::set<std::pair<std::string, std::string>> modules;  // sort key, name
+  std::set<std::string> quantized;
   for (const TensorInfo& tensor : result.tensors) {
-    modules.insert(module_of(tensor.name));
+    const std::string module = module_of(tensor.name);
+    modules.emplace(sort_key(module), module);
     result.bytes += tensor.bytes();
   }
-  for (const std::string& module : modules) {
+  for (const auto& [key, module] : modules) {
     auto matrix = checkpoint.stored(module);
     if (!matrix) continue;
     if (matrix->quantized()) {

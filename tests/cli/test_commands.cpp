@@ -108,6 +108,13 @@ TEST_CASE("quantize, inspect and eval, as JSON and as tables") {
   const json inspected = halftone_command({"inspect", out, "--json"}).json();
   CHECK(inspected["format"] == "compressed-tensors");
   CHECK(inspected["bits_per_weight"].get<double>() == Approx(report["bits_per_weight"].get<double>()));
+  for (const char* key : {"model", "model_type", "parameters", "tensor_bytes", "model_bits_per_weight", "notes"})
+    CHECK(inspected.contains(key));
+  CHECK(inspected["notes"].empty());
+  REQUIRE(inspected["modules"].size() == 42 + 2);  // and embedding and head
+  const json& q_proj = inspected["modules"][4 + 1];
+  CHECK(q_proj["module"] == "model.layers.0.self_attn.k_proj");
+  CHECK((q_proj["quantized"] == true && q_proj["bits"] == 3 && q_proj["group_size"] == 64));
   CHECK_THAT(halftone_command({"inspect", out, "--tensors"}).out, Catch::Contains("model.embed_tokens.weight"));
 
   const std::vector<std::string> eval = {"eval",
@@ -131,6 +138,28 @@ TEST_CASE("quantize, inspect and eval, as JSON and as tables") {
   auto itself = eval_json;
   itself[1] = novella();
   CHECK(halftone_command(itself).json()["kl"].get<double>() == 0);
+}
+
+TEST_CASE("inspect lists what is there, of any architecture, and reads headers only") {
+  ModelCopy model("llama_gqa_bf16");
+  model.change_config([](Json& config) { config["model_type"] = "mamba"; });
+  edit_tensor(model.path() / "model.safetensors", "model.layers.0.mlp.up_proj.weight",
+              [](std::span<char> bytes) { std::fill(bytes.begin(), bytes.end(), '\xff'); });  // NaN
+  const CommandResult table = halftone_command({"inspect", model.path().string(), "--tensors"});
+  CHECK(table.code == 0);
+  CHECK_THAT(table.out, Catch::Contains("mamba, format dense") && Catch::Contains("model.layers.1.mlp.down_proj ") &&
+                            Catch::Contains("model.norm.weight") && Catch::Contains("note: "));
+  const json found = halftone_command({"inspect", model.path().string(), "--json"}).json();
+  CHECK(found["model_bits_per_weight"] == 16);
+  CHECK_FALSE(found.contains("bits_per_weight"));
+  CHECK_THAT(found["notes"].at(0).get<std::string>(), Catch::Contains("mamba") && Catch::Contains("llama"));
+  CHECK(found["tensors"].size() > found["modules"].size());
+
+  const auto weights = model.path() / "model.safetensors";
+  std::filesystem::resize_file(weights, std::filesystem::file_size(weights) - 10);
+  CHECK(halftone_command({"inspect", model.path().string()}).code == 3);
+  std::filesystem::remove(weights);
+  CHECK(halftone_command({"inspect", model.path().string()}).code == 6);
 }
 
 TEST_CASE("a recipe file and flags say the same") {

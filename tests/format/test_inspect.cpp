@@ -73,3 +73,20 @@ TEST_CASE("an inspection of a dense checkpoint") {
   CHECK(found.bits_per_weight() == 0);
   CHECK(found.model_bits_per_weight() == 16);
 }
+
+TEST_CASE("an inspection lists blocks by number, and modules of any name") {
+  const TemporaryFolder folder;
+  put(folder / "config.json", "{}");
+  std::string header, data;
+  for (const char* name : {"10.a", "2.a", "02.a", "b", "10", "99999999999999999999999.a", "2.b10.c", "2.b9.c"}) {
+    header +=
+        concat(header.empty() ? "{" : ",", "\"", name, R"(.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[)",
+               data.size(), ",", data.size() + 4, "]}");
+    data += std::string(4, '\0');
+  }
+  put(folder / "model.safetensors", safetensors_bytes(header + "}", data));
+  std::vector<std::string> names;
+  for (const StoredMatrix& matrix : inspect(Checkpoint(folder.path())).matrices) names.push_back(matrix.module);
+  CHECK(names ==
+        std::vector<std::string>{"2.a", "2.b9.c", "2.b10.c", "02.a", "10", "10.a", "99999999999999999999999.a", "b"});
+}

@@ -11,7 +11,7 @@ namespace halftone {
 struct Inspection {
   std::string format;                  ///< word of the command; "dense" where nothing is quantised
   std::vector<TensorInfo> tensors;     ///< sorted by name
-  std::vector<StoredMatrix> matrices;  ///< quantised and dense ones, in the order of their modules' names
+  std::vector<StoredMatrix> matrices;  ///< quantised and dense ones, by module: layers.2 before layers.10
   std::int64_t bytes = 0;              ///< of all tensors
   std::int64_t weights = 0;            ///< numbers that all tensors stand for: a packed matrix counts out · in
   std::int64_t quantized_weights = 0;  ///< of quantised matrices
