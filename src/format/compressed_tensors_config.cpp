@@ -86,16 +86,20 @@ std::optional<PackedWidth> find_packed_width(const Json& config, std::string_vie
   if (codes > words * 16) return std::nullopt;  // a word holds at most 16; larger numbers may be anything
   const bool old = packs_loosely(*quantization);
   std::optional<PackedWidth> found;
-  for (const bool by_name : {true, false})
-    for (const bool loose : {old, !old})
-      for (const Json& group : *groups) {
-        if (names_module(group, module) != by_name) continue;
-        const Json* weights = find_key(group, "weights");
-        const std::int64_t bits = weights == nullptr ? 0 : integer_or(*weights, "num_bits", 0);
-        if (bits < 2 || bits > 8) continue;
-        const PackedWidth width{static_cast<int>(bits), loose && 32 % bits != 0};
-        if (width.words(codes) == words && !found) found = width;
-      }
+  int best = 4;  // a group that names the module goes before others, then the version's packing before the other
+  for (const Json& group : *groups) {
+    const Json* weights = find_key(group, "weights");
+    const std::int64_t bits = weights == nullptr ? 0 : integer_or(*weights, "num_bits", 0);
+    if (bits < 2 || bits > 8) continue;
+    const int unnamed = names_module(group, module) ? 0 : 2;
+    for (const bool loose : {old, !old}) {
+      const PackedWidth width{static_cast<int>(bits), loose && 32 % bits != 0};
+      const int rank = unnamed + (loose == old ? 0 : 1);
+      if (rank >= best || width.words(codes) != words) continue;
+      found = width;
+      best = rank;
+    }
+  }
   return found;
 }
 

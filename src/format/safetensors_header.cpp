@@ -151,7 +151,7 @@ void check_entry(const Entry& entry, std::int64_t data_size, std::string_view wh
   const std::int64_t begin = entry.offsets[0], end = entry.offsets[1];
   if (begin > end || end > data_size)
     fail(Status::InvalidData, context(), "data_offsets are ", begin, " .. ", end, ", wanted rising numbers up to ",
-         data_size, ", the bytes after the header");
+         data_size, ", the bytes after the header", begin <= end ? "; truncated?" : "");
   std::int64_t bytes = 0;
   try {
     bytes = entry.info.bytes();

@@ -111,10 +111,11 @@ TEST_CASE("quantize, inspect and eval, as JSON and as tables") {
   for (const char* key : {"model", "model_type", "parameters", "tensor_bytes", "model_bits_per_weight", "notes"})
     CHECK(inspected.contains(key));
   CHECK(inspected["notes"].empty());
-  REQUIRE(inspected["modules"].size() == 42 + 2);  // and embedding and head
-  const json& q_proj = inspected["modules"][4 + 1];
-  CHECK(q_proj["module"] == "model.layers.0.self_attn.k_proj");
-  CHECK((q_proj["quantized"] == true && q_proj["bits"] == 3 && q_proj["group_size"] == 64));
+  REQUIRE(inspected["modules"].size() == 42 + 1);  // and the embedding, which is the head as well
+  CHECK((inspected["modules"][0]["module"] == "model.embed_tokens" && inspected["modules"][0]["quantized"] == false));
+  const json& k_proj = inspected["modules"][4];
+  CHECK(k_proj["module"] == "model.layers.0.self_attn.k_proj");
+  CHECK((k_proj["quantized"] == true && k_proj["bits"] == 3 && k_proj["group_size"] == 64));
   CHECK_THAT(halftone_command({"inspect", out, "--tensors"}).out, Catch::Contains("model.embed_tokens.weight"));
 
   const std::vector<std::string> eval = {"eval",
@@ -157,7 +158,9 @@ TEST_CASE("inspect lists what is there, of any architecture, and reads headers o
 
   const auto weights = model.path() / "model.safetensors";
   std::filesystem::resize_file(weights, std::filesystem::file_size(weights) - 10);
-  CHECK(halftone_command({"inspect", model.path().string()}).code == 3);
+  const CommandResult truncated = halftone_command({"inspect", model.path().string()});
+  CHECK(truncated.code == 3);
+  CHECK_THAT(truncated.err, Catch::Contains("model.safetensors") && Catch::Contains("truncated"));
   std::filesystem::remove(weights);
   CHECK(halftone_command({"inspect", model.path().string()}).code == 6);
 }
