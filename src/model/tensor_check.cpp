@@ -24,9 +24,11 @@ void require_tensor(const Checkpoint& checkpoint, const std::string& name, const
 }
 
 void require_linear(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols) {
-  const std::string name = module + ".weight";
-  if (checkpoint.format() != nullptr && checkpoint.tensors().find(name) == nullptr) return;
-  require_tensor(checkpoint, name, {rows, cols});
+  const auto stored = checkpoint.stored(module);
+  if (!stored || !stored->quantized()) return require_tensor(checkpoint, module + ".weight", {rows, cols});
+  require(stored->rows == rows && stored->cols == cols, Status::InvalidData, checkpoint.directory().string(), ": '",
+          module, "' is stored as a quantised matrix of shape ", shape_text({stored->rows, stored->cols}), ", wanted ",
+          shape_text({rows, cols}), " as config.json says");
 }
 
 void require_block_tensors(const Checkpoint& checkpoint, const BlockProgram& program) {

@@ -11,7 +11,8 @@ namespace halftone::detail {
 
 /// Throws Status::NotFound where there is no such tensor, Status::InvalidData where its shape differs.
 void require_tensor(const Checkpoint& checkpoint, const std::string& name, const std::vector<Index>& shape);
-/// The same for the weight [rows, cols] of a linear module, which may be stored quantised: then its format checks it.
+/// The same for the weight [rows, cols] of a linear module, which may be stored quantised: then its format says the
+/// shape, and checks that its tensors fit each other.
 void require_linear(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols);
 /// Everything that a block reads.
 void require_block_tensors(const Checkpoint& checkpoint, const BlockProgram& program);

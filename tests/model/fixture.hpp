@@ -15,6 +15,13 @@
 
 namespace halftone::test {
 
+/// Every fixture; tests that hold for any model run over all of them.
+inline constexpr const char* fixtures[] = {
+    "llama_gqa",       "llama_gqa_bf16", "llama_gqa_sharded", "llama3_rope_tied", "mistral_window",
+    "qwen2_bias_tied", "qwen3_qk_norm",  "phi3_fused",        "gemma2",           "opt",
+    "opt_postnorm",
+};
+
 inline std::filesystem::path model_folder(const std::string& name) {
   return std::filesystem::path(HALFTONE_TEST_DATA) / "models" / name;
 }

@@ -12,10 +12,6 @@ using namespace halftone::test;
 
 namespace {
 
-const char* const fixtures[] = {"llama_gqa",     "llama3_rope_tied", "mistral_window", "qwen2_bias_tied",
-                                "qwen3_qk_norm", "phi3_fused",       "gemma2",         "opt",
-                                "opt_postnorm"};
-
 Json fixture_config(const std::string& name, const char* file = "config.json") {
   return read_json(model_folder(name) / file);
 }

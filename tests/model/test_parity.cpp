@@ -35,17 +35,16 @@ void check_parity(const std::filesystem::path& folder, const std::filesystem::pa
 }  // namespace
 
 TEST_CASE("hidden states and logits equal the reference's") {
-  for (const char* name : {"llama_gqa", "llama_gqa_bf16", "llama_gqa_sharded", "llama3_rope_tied", "mistral_window",
-                           "qwen2_bias_tied", "qwen3_qk_norm", "phi3_fused", "gemma2", "opt", "opt_postnorm"}) {
+  for (const char* name : fixtures) {
     INFO(name);
     check_parity(model_folder(name), model_folder(name));
   }
 }
 
 TEST_CASE("the older spelling of a config means the same") {
-  for (const char* name : {"llama_gqa", "llama_gqa_bf16", "llama_gqa_sharded", "llama3_rope_tied", "mistral_window",
-                           "qwen2_bias_tied", "qwen3_qk_norm", "phi3_fused", "gemma2"}) {
+  for (const char* name : fixtures) {
     INFO(name);
+    if (!std::filesystem::exists(model_folder(name) / "config_v4.json")) continue;
     ModelCopy copy(name);
     std::filesystem::rename(copy.path() / "config_v4.json", copy.path() / "config.json");
     check_parity(copy.path(), model_folder(name));

@@ -9,10 +9,6 @@ using namespace halftone::test;
 
 namespace {
 
-const char* const fixtures[] = {"llama_gqa",     "llama3_rope_tied", "mistral_window", "qwen2_bias_tied",
-                                "qwen3_qk_norm", "phi3_fused",       "gemma2",         "opt",
-                                "opt_postnorm"};
-
 BlockProgram program_of(const std::string& fixture, Index block = 0) {
   return build_block_program(read_model_config(read_json(model_folder(fixture) / "config.json")), block);
 }

@@ -8,10 +8,6 @@ using namespace halftone::test;
 
 namespace {
 
-const char* const fixtures[] = {"llama_gqa",     "llama3_rope_tied", "mistral_window", "qwen2_bias_tied",
-                                "qwen3_qk_norm", "phi3_fused",       "gemma2",         "opt",
-                                "opt_postnorm"};
-
 /// The first block of a fixture and a random hidden state of 6 windows of 11 tokens.
 struct Block {
   Checkpoint checkpoint;
