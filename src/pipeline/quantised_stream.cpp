@@ -116,4 +116,13 @@ InputStatistics<float> QuantisedStream::collect(const PlannedStage& stage, const
   return statistics;
 }
 
+LayerReport layer_report(const PlannedMatrix& planned, const SolveReport& solve) {
+  const MatrixPlan& matrix = planned.matrix;
+  LayerReport layer{
+      matrix.module, planned.method, matrix.grid.bits, matrix.grid.group_size, matrix.rows, matrix.cols, 0, solve};
+  layer.bits_per_weight = 8 * static_cast<double>(planned.stored_bytes) /
+                          (static_cast<double>(matrix.rows) * static_cast<double>(matrix.cols));
+  return layer;
+}
+
 }  // namespace halftone

@@ -8,6 +8,7 @@
 
 #include "halftone/model/stream.hpp"
 #include "halftone/pipeline/plan.hpp"
+#include "halftone/pipeline/report.hpp"
 
 namespace halftone {
 
@@ -55,5 +56,8 @@ class QuantisedStream {
   std::optional<Stream<float>> hidden_;
   std::optional<BlockWeights<float>> weights_;  ///< of the block
 };
+
+/// What a report says of a matrix that was solved: `bits_per_weight` is what its format stores.
+LayerReport layer_report(const PlannedMatrix& planned, const SolveReport& solve);
 
 }  // namespace halftone

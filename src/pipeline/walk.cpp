@@ -95,15 +95,10 @@ JournalBlock Walk::solve_block(Index block) {
 /// Writes, checks, reports.
 LayerReport Walk::finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved, std::uint64_t& hash) {
   hash = output_.write(planned, solved, hash);
-  const MatrixPlan& matrix = planned.matrix;
-  LayerReport layer{
-      matrix.module, planned.method, matrix.grid.bits, matrix.grid.group_size, matrix.rows, matrix.cols, 0,
-      solved.report};
-  layer.bits_per_weight = 8 * static_cast<double>(planned.stored_bytes) /
-                          (static_cast<double>(matrix.rows) * static_cast<double>(matrix.cols));
+  LayerReport layer = layer_report(planned, solved.report);
   log_.append(layer);
   meter_.matrix_done(planned);
-  meter_.report(Phase::Solve, matrix.module, &solved.report);
+  meter_.report(Phase::Solve, layer.module, &solved.report);
   return layer;
 }
 

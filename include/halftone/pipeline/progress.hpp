@@ -9,15 +9,16 @@
 namespace halftone {
 
 enum class Phase : std::uint8_t {
-  Open = 0,     ///< reading and hashing the checkpoint, copying what stays as it is
-  Replay = 1,   ///< resume: running the streams through blocks that an earlier run finished
-  Collect = 2,  ///< running the streams to the inputs of a stage
-  Solve = 3,    ///< a layer was solved: `module` and `report` are set
-  Write = 4,    ///< a block was written and recorded
+  Open = 0,      ///< reading and hashing the checkpoint, copying what stays as it is
+  Replay = 1,    ///< resume: running the streams through blocks that an earlier run finished
+  Collect = 2,   ///< running the streams to the inputs of a stage
+  Solve = 3,     ///< a layer was solved: `module` and `report` are set
+  Write = 4,     ///< a block was written and recorded; of a comparison: a block is done
+  Evaluate = 5,  ///< of a comparison: logits of the evaluation's windows
 };
 template <>
 struct EnumWords<Phase> {
-  static constexpr std::string_view values[] = {"open", "replay", "collect", "solve", "write"};
+  static constexpr std::string_view values[] = {"open", "replay", "collect", "solve", "write", "evaluate"};
 };
 
 struct Progress {

@@ -1,0 +1,229 @@
+#include "halftone/pipeline/comparison.hpp"
+
+#include <algorithm>  // any_of, min
+#include <chrono>
+#include <deque>
+#include <set>
+
+#include "model/logit_scores.hpp"
+#include "pipeline/contender.hpp"
+#include "pipeline/process_memory.hpp"
+
+namespace halftone {
+namespace {
+
+constexpr std::string_view original_name = "original";
+
+void require_names(std::span<const NamedRecipe> recipes) {
+  require(!recipes.empty(), Status::InvalidArgument, "compare: no recipe");
+  std::set<std::string_view> names;
+  for (const NamedRecipe& named : recipes) {
+    require(!named.name.empty() && named.name != original_name, Status::InvalidArgument,
+            "compare: a recipe is called '", named.name, "', wanted a name, and not that of the original");
+    require(names.insert(named.name).second, Status::InvalidArgument, "compare: two recipes are called '", named.name,
+            "', wanted different names");
+  }
+}
+
+/// Takes over what `given` says where `value` is still open.
+template <class T>
+void agree(std::optional<T>& value, const std::optional<T>& given, const char* what, const std::string& name) {
+  if (given && value && *given != *value)
+    fail(Status::InvalidArgument, "compare: recipe '", name, "' wants calibration ", what, " ", *given,
+         ", one before it ", *value, "; wanted the same for all, since they share the streams");
+  if (given) value = given;
+}
+
+/// What the recipes say of calibration data, together.
+Calibration shared_calibration(std::span<const NamedRecipe> recipes) {
+  std::optional<std::string> file;
+  WindowOptions windows;
+  for (const auto& [name, recipe] : recipes) {
+    const Calibration& own = recipe.calibration;
+    agree(file, own.file.empty() ? std::nullopt : std::optional(own.file.string()), "file", name);
+    agree(windows.windows, own.windows.windows, "windows", name);
+    agree(windows.length, own.windows.length, "window length", name);
+    agree(windows.seed, own.windows.seed, "seed", name);
+  }
+  return {file.value_or(""), windows};
+}
+
+/// Tells the caller where the comparison is, and carries its wish to stop.
+class Meter {
+ public:
+  Meter(const ProgressCallback& callback, Index blocks) : callback_(callback) { now_.blocks = blocks; }
+
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  void add_work(Index matrices) { now_.matrices += matrices; }
+  void matrix_done(const std::string& recipe, const LayerReport& layer) {
+    ++now_.matrices_done;
+    step(Phase::Solve, concat(recipe, ": ", layer.module), &layer.solve);
+  }
+  void block_done() {
+    ++now_.blocks_done;
+    const double left = static_cast<double>(now_.blocks - now_.blocks_done);
+    now_.seconds_left = seconds() * left / static_cast<double>(now_.blocks_done);
+    step(Phase::Write);
+  }
+  /// Throws Status::Cancelled if the caller wants to stop.
+  void step(Phase phase, const std::string& module = {}, const SolveReport* report = nullptr) {
+    now_.phase = phase;
+    now_.module = module;
+    now_.report = report;
+    now_.seconds = seconds();
+    require(!callback_ || callback_(now_), Status::Cancelled, "compare: stopped as asked, after ", now_.blocks_done,
+            " of ", now_.blocks, " blocks; nothing is kept");
+  }
+
+ private:
+  const ProgressCallback& callback_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Progress now_;
+};
+
+/// All contenders and the two full-precision streams on their way through the model.
+class Comparison {
+ public:
+  Comparison(const Context<Cpu>& context, const Model& model, std::deque<Contender>& contenders,
+             MatrixView<const std::int32_t> calibration, MatrixView<const std::int32_t> ids, Meter& meter)
+      : context_(context), model_(model), contenders_(contenders), ids_(ids), meter_(meter) {
+    const auto inputs = ids.middle_cols(0, ids.cols - 1);
+    evaluation_.emplace(context, model.embed(context, inputs), inputs.cols);
+    for (Contender& contender : contenders) contender.begin(calibration, *evaluation_);
+    if (full_is_needed([](const Contender& contender) { return contender.needs_full_in(0); }))
+      full_.emplace(context, model.embed(context, calibration), calibration.cols);
+  }
+
+  void run_block(Index block);
+  void evaluate(ComparisonReport& report);
+
+ private:
+  template <class Test>
+  bool full_is_needed(Test&& test) const {
+    return std::any_of(contenders_.begin(), contenders_.end(), test);
+  }
+  BlockWeights<float> load(Index block) const;
+  /// The full-precision stream at the stage's inputs.
+  const Stream<float>* full_at(Index block, std::size_t stage, const BlockWeights<float>& original);
+
+  const Context<Cpu>& context_;
+  const Model& model_;
+  std::deque<Contender>& contenders_;
+  MatrixView<const std::int32_t> ids_;
+  Meter& meter_;
+  std::optional<Stream<float>> evaluation_;  ///< of the original
+  std::optional<Stream<float>> full_;        ///< calibration, only while a recipe asks for cross moments
+};
+
+BlockWeights<float> Comparison::load(Index block) const {
+  BlockWeights<float> weights = model_.load_block(context_, block);
+  for (const LinearInfo& linear : model_.program(block).linears)
+    model_.checkpoint().tensors().release(linear.module + ".weight");
+  return weights;
+}
+
+const Stream<float>* Comparison::full_at(Index block, std::size_t stage, const BlockWeights<float>& original) {
+  if (!full_) return nullptr;
+  full_->advance(original, model_.program(block).stages[stage].first_op);
+  return &*full_;
+}
+
+void Comparison::run_block(Index block) {
+  const BlockProgram& program = model_.program(block);
+  const BlockWeights<float> original = load(block);
+  for (Contender& contender : contenders_) contender.enter(block, original);
+  if (full_) full_->enter(program);
+  for (std::size_t stage = 0; stage < program.stages.size(); ++stage) {
+    meter_.step(Phase::Collect);
+    const Stream<float>* full = full_at(block, stage, original);
+    for (Contender& contender : contenders_)
+      contender.solve(block, static_cast<int>(stage), full,
+                      [&](const LayerReport& layer) { meter_.matrix_done(contender.name(), layer); });
+  }
+  for (Contender& contender : contenders_) {
+    meter_.step(Phase::Collect);
+    contender.leave(block);
+  }
+  if (full_is_needed([&](const Contender& contender) { return contender.needs_full_after(block); }))
+    full_->advance(original, program.size());
+  else
+    full_.reset();
+  evaluation_->enter(program);
+  evaluation_->advance(original, program.size());
+  meter_.block_done();
+}
+
+/// Logits of the original once a chunk, of every contender beside them.
+void Comparison::evaluate(ComparisonReport& report) {
+  const HeadWeights head = model_.load_head();
+  Predictor reference(context_, model_, head), predictor(context_, model_, head);
+  const auto targets = ids_.middle_cols(1, ids_.cols - 1);
+  const Index tokens = targets.rows * targets.cols, chunk = logit_chunk(tokens, model_.vocabulary());
+  LogitScores original(targets, true);
+  std::vector<LogitScores> scores(contenders_.size(), LogitScores(targets, true));
+  for (Index first = 0; first < tokens; first += chunk) {
+    const Index count = std::min(chunk, tokens - first);
+    reference.predict(evaluation_->hidden(), first, count);
+    original.add(context_, first, reference, &reference);
+    for (std::size_t i = 0; i < contenders_.size(); ++i) {
+      meter_.step(Phase::Evaluate);
+      predictor.predict(contenders_[i].hidden(), first, count);
+      scores[i].add(context_, first, predictor, &reference);
+    }
+  }
+  report.original.evaluation = original.result();
+  for (std::size_t i = 0; i < contenders_.size(); ++i)
+    report.recipes.push_back(contenders_[i].finish(scores[i].result()));
+}
+
+/// What the matrices of a plan take as they are in the checkpoint.
+double original_bits(const RunPlan& plan) {
+  double bits = 0;
+  for (const auto& stages : plan.blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices)
+        bits += static_cast<double>(planned.matrix.rows * planned.matrix.cols) * dtype_bits(planned.matrix.dtype);
+  return bits / static_cast<double>(plan.weights);
+}
+
+}  // namespace
+
+ComparisonReport compare_recipes(const Context<Cpu>& context, const Model& model, std::span<const NamedRecipe> recipes,
+                                 MatrixView<const std::int32_t> ids, const ProgressCallback& progress) {
+  require_names(recipes);
+  require_evaluation_windows(model, ids);
+  const Calibration calibration = shared_calibration(recipes);
+  Meter meter(progress, model.blocks());
+  meter.step(Phase::Open);
+  std::deque<Contender> contenders;
+  Moments moments = Moments::None;
+  for (NamedRecipe named : recipes) {
+    named.recipe.calibration = calibration;
+    const RunPlan& plan = contenders.emplace_back(context, model, named).plan();
+    moments = std::max(moments, plan.moments);
+    meter.add_work(plan.matrices());
+  }
+  Matrix<std::int32_t> calibration_ids;
+  if (moments != Moments::None)
+    calibration_ids =
+        load_windows(calibration.file, model.checkpoint().directory(), model.vocabulary(), calibration.windows);
+
+  ComparisonReport report;
+  report.model = model.checkpoint().directory().string();
+  report.calibration = moments == Moments::None ? "" : calibration.file.string();
+  report.calibration_windows = calibration_ids.rows();
+  report.calibration_length = calibration_ids.cols();
+  report.evaluation_windows = ids.rows;
+  report.evaluation_length = ids.cols;
+  report.original.name = original_name;
+  report.original.bits_per_weight = original_bits(contenders.front().plan());
+  report.original.bytes = contenders.front().plan().checkpoint_bytes;
+  Comparison comparison(context, model, contenders, calibration_ids, ids, meter);
+  for (Index block = 0; block < model.blocks(); ++block) comparison.run_block(block);
+  comparison.evaluate(report);
+  report.seconds = meter.seconds();
+  report.peak_bytes = peak_resident_bytes();
+  return report;
+}
+
+}  // namespace halftone

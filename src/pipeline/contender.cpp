@@ -1,0 +1,102 @@
+#include "pipeline/contender.hpp"
+
+#include <algorithm>  // find
+#include <chrono>
+#include <utility>  // move
+
+namespace halftone {
+namespace {
+
+/// Adds the time of a scope to a sum.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+
+ private:
+  double& seconds_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+RunPlan plan_of(const Context<Cpu>& context, const Model& model, const NamedRecipe& named) try {
+  const auto [windows, length] = calibration_shape(named.recipe.calibration);
+  return make_plan(context, model, named.recipe, windows, length);
+} catch (const Error& error) {
+  fail(error.status(), "recipe '", named.name, "': ", error.what());
+}
+
+std::string methods_of(const RunPlan& plan) {
+  std::vector<std::string> names;
+  for (const auto& stages : plan.blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices)
+        if (std::find(names.begin(), names.end(), planned.method) == names.end()) names.push_back(planned.method);
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+Contender::Contender(const Context<Cpu>& context, const Model& model, const NamedRecipe& recipe)
+    : context_(context), model_(model), plan_(plan_of(context, model, recipe)), plain_values_(plan_.format == "dense") {
+  result_.name = recipe.name;
+  result_.method = methods_of(plan_);
+  result_.format = plan_.format;
+  result_.notes = plan_.notes;
+}
+
+void Contender::begin(MatrixView<const std::int32_t> calibration, const Stream<float>& evaluation) {
+  stream_.emplace(context_, model_, plan_, calibration);
+  evaluation_.emplace(evaluation);
+}
+
+void Contender::enter(Index block, BlockWeights<float> original) { stream_->enter(block, std::move(original)); }
+
+void Contender::solve(Index block, int stage, const Stream<float>* full,
+                      const std::function<void(const LayerReport&)>& solved) {
+  for (const PlannedStage& planned : plan_.blocks[static_cast<std::size_t>(block)]) {
+    if (planned.stage != stage) continue;
+    const Stopwatch watch(result_.seconds);
+    stream_->solve(planned, full, [&](const PlannedMatrix& matrix, const QuantizedMatrix& result) {
+      count(matrix, result);
+      solved(result_.layers.back());
+    });
+  }
+}
+
+void Contender::count(const PlannedMatrix& planned, const QuantizedMatrix& solved) {
+  LayerReport layer = layer_report(planned, solved.report);
+  const Index bits = stored_bits(solved);
+  if (plain_values_) layer.bits_per_weight = static_cast<double>(bits) / static_cast<double>(layer.rows * layer.cols);
+  stored_bits_ += bits;
+  result_.solve_seconds += solved.report.seconds;
+  result_.layers.push_back(std::move(layer));
+}
+
+void Contender::leave(Index block) {
+  std::optional<BlockWeights<float>> weights;
+  {
+    const Stopwatch watch(result_.seconds);
+    weights = stream_->leave();
+  }
+  evaluation_->enter(model_.program(block));
+  evaluation_->advance(*weights, model_.program(block).size());
+}
+
+ComparedModel Contender::finish(const Evaluation& evaluation) {
+  result_.evaluation = evaluation;
+  result_.bits_per_weight = plan_.bits_per_weight;
+  result_.bytes = plan_.output_bytes;
+  if (plain_values_) {
+    result_.bits_per_weight = static_cast<double>(stored_bits_) / static_cast<double>(plan_.weights);
+    for (const auto& stages : plan_.blocks)
+      for (const PlannedStage& stage : stages)
+        for (const PlannedMatrix& planned : stage.matrices) result_.bytes -= planned.stored_bytes;
+    result_.bytes += (stored_bits_ + 7) / 8;
+  }
+  return std::move(result_);
+}
+
+}  // namespace halftone
