@@ -4,19 +4,17 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/evaluation_data.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/signals.hpp"
 #include "halftone/model/evaluation.hpp"
-#include "halftone/text/token_windows.hpp"
 
 namespace halftone::cli {
 namespace {
 
-constexpr Index default_eval_windows = 64;
-
 struct EvalArguments {
-  std::string model, data, reference;
-  WindowOptions windows;
+  std::string model, reference;
+  EvaluationData data;
 };
 
 nlohmann::json result_json(const Evaluation& result, double seconds) {
@@ -50,10 +48,7 @@ void run_eval(const EvalArguments& arguments, const Common& common) {
     reference_checkpoint.emplace(arguments.reference);
     reference.emplace(*reference_checkpoint);
   }
-  WindowOptions windows = arguments.windows;
-  const bool text = !arguments.data.ends_with(".safetensors");
-  if (text && !windows.windows) windows.windows = default_eval_windows;
-  const Matrix<std::int32_t> ids = load_windows(arguments.data, arguments.model, model.vocabulary(), windows);
+  const Matrix<std::int32_t> ids = load_evaluation_windows(arguments.data, model);
   ProgressLine line(true);
   const auto progress = [&](double done) {
     line.show("evaluating", done);
@@ -75,12 +70,12 @@ void add_eval(CLI::App& app, Common& common) {
   CLI::App* command = app.add_subcommand(
       "eval", "Perplexity on held-out text and, with --reference, the divergence from another model");
   command->add_option("MODEL", arguments->model, "checkpoint directory, dense or quantised")->required();
-  command->add_option("--data", arguments->data, "text (.txt, .jsonl) or token ids (.safetensors)")->required();
+  command->add_option("--data", arguments->data.file, "text (.txt, .jsonl) or token ids (.safetensors)")->required();
   command->add_option("--reference", arguments->reference, "checkpoint directory to compare with: KL, top-1 agreement");
-  command->add_option("--windows", arguments->windows.windows,
+  command->add_option("--windows", arguments->data.windows.windows,
                       "how many windows [default 64 of text, all of token ids]");
-  command->add_option("--window-length", arguments->windows.length, "tokens of a window of text [default 256]");
-  command->add_option("--seed", arguments->windows.seed, "shuffle the windows before taking the first");
+  command->add_option("--window-length", arguments->data.windows.length, "tokens of a window of text [default 256]");
+  command->add_option("--seed", arguments->data.windows.seed, "shuffle the windows before taking the first");
   add_common_flags(*command, common, true);
   command->footer(
       "JSON keys: tokens nll perplexity seconds, and with --reference kl kl_p99 top1 (nats a token; 0 .. 1).");

@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   app.footer("`halftone COMMAND --help` lists a command's flags.\n\n" + exit_code_help());
   add_quantize(app, common);
   add_eval(app, common);
+  add_compare(app, common);
   add_inspect(app, common);
   add_methods(app, common);
   add_completion(app);

@@ -78,6 +78,7 @@ void add_method_flags(CLI::App& command, OptionMap& options) {
   command.add_option_function<std::vector<std::string>>("--set", set, "any option of the method by its name")
       ->type_name("NAME=VALUE")
       ->expected(1)
+      ->allow_extra_args(false)
       ->take_all()
       ->group("Options of methods (`halftone methods` lists them by method)");
 }

@@ -1,0 +1,82 @@
+#include "cli/recipe_flags.hpp"
+
+#include "cli/method_flags.hpp"
+#include "halftone/format/format.hpp"
+
+namespace halftone::cli {
+namespace {
+
+/// "bits=4,method=rtn" for the modules that `expression` matches.
+LayerRule rule_of(const std::string& expression, const std::string& settings) {
+  LayerRule rule;
+  rule.match = expression;
+  std::size_t first = 0;
+  while (first <= settings.size()) {
+    const std::size_t comma = std::min(settings.find(',', first), settings.size());
+    set_from_text(rule.options, settings.substr(first, comma - first));
+    first = comma + 1;
+  }
+  if (const auto method = rule.options.extract("method")) rule.method = method.mapped();
+  return rule;
+}
+
+}  // namespace
+
+Recipe recipe_of(const RecipeArguments& arguments) {
+  Recipe recipe;
+  if (!arguments.file.empty()) recipe = load_recipe(arguments.file);
+  if (arguments.method) recipe.method = *arguments.method;
+  if (arguments.format) recipe.format = *arguments.format;
+  for (const auto& [name, value] : arguments.options) recipe.options[name] = value;
+  std::vector<LayerRule> rules;
+  for (const std::string& expression : arguments.keep) rules.push_back({expression, true, {}, {}});
+  for (const auto& [expression, settings] : arguments.layers) rules.push_back(rule_of(expression, settings));
+  recipe.layers.insert(recipe.layers.begin(), rules.begin(), rules.end());
+  return recipe;
+}
+
+void lay_over(Calibration& calibration, const CalibrationArguments& arguments) {
+  if (arguments.file) calibration.file = *arguments.file;
+  if (arguments.windows) calibration.windows.windows = *arguments.windows;
+  if (arguments.length) calibration.windows.length = *arguments.length;
+  if (arguments.seed) calibration.windows.seed = arguments.seed;
+}
+
+void add_recipe_flags(CLI::App& command, RecipeArguments& arguments) {
+  std::string names, format_names = "auto";
+  for (const Method& method : methods()) names += (names.empty() ? "" : ", ") + std::string(method.name);
+  for (const Format* format : formats()) format_names += ", " + std::string(format->name());
+  command.add_option("--method", arguments.method, "one of " + names + " [default gptq]");
+  command.add_option(
+      "--format", arguments.format,
+      "one of " + format_names + "; auto: compressed-tensors where it can express the result [default auto]");
+  command
+      .add_option("--recipe", arguments.file,
+                  "method, options, rules, format and calibration from a JSON file; "
+                  "flags come before it")
+      ->type_name("FILE");
+  command.add_option("--keep", arguments.keep, "leave the modules that the regular expression matches as they are")
+      ->type_name("REGEX")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->take_all();
+  command
+      .add_option("--layer", arguments.layers,
+                  "other options, or another method, for the modules that the regular "
+                  "expression matches: --layer 'down_proj$' bits=4,group_size=32")
+      ->type_name("REGEX NAME=VALUE,...")
+      ->allow_extra_args(false)
+      ->take_all();
+}
+
+void add_calibration_flags(CLI::App& command, CalibrationArguments& arguments) {
+  command.add_option("--calibration", arguments.file, "text (.txt, .jsonl) or token ids (.safetensors)")
+      ->type_name("FILE");
+  command.add_option("--windows", arguments.windows, "how many windows [default 128 of text, all of token ids]")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--window-length", arguments.length, "tokens of a window of text [default 256]")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--seed", arguments.seed, "shuffle the windows before taking the first");
+}
+
+}  // namespace halftone::cli
