@@ -48,6 +48,19 @@ Calibration shared_calibration(std::span<const NamedRecipe> recipes) {
   return {file.value_or(""), windows};
 }
 
+/// All matrices of the blocks: their elements, and the bits that they take in the checkpoint.
+struct BlockSize {
+  explicit BlockSize(const Model& model) {
+    for (Index block = 0; block < model.blocks(); ++block)
+      for (const LinearInfo& linear : model.program(block).linears) {
+        const double elements = static_cast<double>(linear.rows) * static_cast<double>(linear.cols);
+        weights += elements;
+        bits += elements * dtype_bits(model.checkpoint().tensors().info(linear.module + ".weight").dtype);
+      }
+  }
+  double weights = 0, bits = 0;
+};
+
 /// Tells the caller where the comparison is, and carries its wish to stop.
 class Meter {
  public:
@@ -171,19 +184,11 @@ void Comparison::evaluate(ComparisonReport& report) {
       scores[i].add(context_, first, predictor, &reference);
     }
   }
+  const BlockSize size(model_);
   report.original.evaluation = original.result();
+  report.original.bits_per_weight = size.bits / size.weights;
   for (std::size_t i = 0; i < contenders_.size(); ++i)
-    report.recipes.push_back(contenders_[i].finish(scores[i].result()));
-}
-
-/// What the matrices of a plan take as they are in the checkpoint.
-double original_bits(const RunPlan& plan) {
-  double bits = 0;
-  for (const auto& stages : plan.blocks)
-    for (const PlannedStage& stage : stages)
-      for (const PlannedMatrix& planned : stage.matrices)
-        bits += static_cast<double>(planned.matrix.rows * planned.matrix.cols) * dtype_bits(planned.matrix.dtype);
-  return bits / static_cast<double>(plan.weights);
+    report.recipes.push_back(contenders_[i].finish(scores[i].result(), size.weights, size.bits));
 }
 
 }  // namespace
@@ -216,7 +221,6 @@ ComparisonReport compare_recipes(const Context<Cpu>& context, const Model& model
   report.evaluation_windows = ids.rows;
   report.evaluation_length = ids.cols;
   report.original.name = original_name;
-  report.original.bits_per_weight = original_bits(contenders.front().plan());
   report.original.bytes = contenders.front().plan().checkpoint_bytes;
   Comparison comparison(context, model, contenders, calibration_ids, ids, meter);
   for (Index block = 0; block < model.blocks(); ++block) comparison.run_block(block);

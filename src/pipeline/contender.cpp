@@ -85,17 +85,19 @@ void Contender::leave(Index block) {
   evaluation_->advance(*weights, model_.program(block).size());
 }
 
-ComparedModel Contender::finish(const Evaluation& evaluation) {
+ComparedModel Contender::finish(const Evaluation& evaluation, double block_weights, double block_bits) {
+  Index stored_bytes = 0;
+  for (const auto& stages : plan_.blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices) {
+        stored_bytes += planned.stored_bytes;
+        block_bits -= static_cast<double>(dtype_bits(planned.matrix.dtype)) *
+                      static_cast<double>(planned.matrix.rows * planned.matrix.cols);
+      }
+  const Index bits = plain_values_ ? stored_bits_ : 8 * stored_bytes;  // block_bits: what is left as it was
   result_.evaluation = evaluation;
-  result_.bits_per_weight = plan_.bits_per_weight;
-  result_.bytes = plan_.output_bytes;
-  if (plain_values_) {
-    result_.bits_per_weight = static_cast<double>(stored_bits_) / static_cast<double>(plan_.weights);
-    for (const auto& stages : plan_.blocks)
-      for (const PlannedStage& stage : stages)
-        for (const PlannedMatrix& planned : stage.matrices) result_.bytes -= planned.stored_bytes;
-    result_.bytes += (stored_bits_ + 7) / 8;
-  }
+  result_.bits_per_weight = (static_cast<double>(bits) + block_bits) / block_weights;
+  result_.bytes = plan_.output_bytes - stored_bytes + (bits + 7) / 8;
   return std::move(result_);
 }
 

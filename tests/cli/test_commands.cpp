@@ -23,7 +23,7 @@ TEST_CASE("help and version") {
   const CommandResult help = halftone_command({"--help"});
   CHECK(help.code == 0);
   CHECK(help.err.empty());
-  for (const char* word : {"quantize", "eval", "inspect", "methods", "completion", "130", "Exit codes"})
+  for (const char* word : {"quantize", "eval", "compare", "inspect", "methods", "completion", "130", "Exit codes"})
     CHECK_THAT(help.out, Catch::Contains(word));
   const CommandResult quantize = halftone_command({"quantize", "--help"});
   CHECK(quantize.code == 0);
@@ -31,6 +31,11 @@ TEST_CASE("help and version") {
                            "--format", "--calibration", "--windows", "--window-length", "--seed", "--threads",
                            "--device", "--recipe", "--resume", "--dry-run", "--json", "--set"})
     CHECK_THAT(quantize.out, Catch::Contains(word));
+  const CommandResult compare = halftone_command({"compare", "--help"});
+  CHECK(compare.code == 0);
+  for (const char* word : {"--recipe", "--try", "--calibration", "--data", "--data-windows", "--html", "--json",
+                           "--bits", "--threads", "Memory"})
+    CHECK_THAT(compare.out, Catch::Contains(word));
   const CommandResult version = halftone_command({"--version"});
   CHECK(version.code == 0);
   for (const char* word : {"halftone 0.", "instructions", "Eigen", "CLI11"})
@@ -221,7 +226,7 @@ TEST_CASE("completion scripts are what their shells accept") {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const CommandResult script = halftone_command({"completion", shell});
     REQUIRE(script.code == 0);
-    for (const char* word : {"quantize", "group-size", "compressed-tensors", "hessian"})
+    for (const char* word : {"quantize", "compare", "html", "group-size", "compressed-tensors", "hessian"})
       CHECK_THAT(script.out, Catch::Contains(word));
     put(folder / shell, script.out);
     const std::string check =

@@ -22,8 +22,9 @@ struct NamedRecipe {
 struct ComparedModel {
   std::string name;
   std::string method, format;  ///< methods that its matrices have, "gptq, rtn"; both empty for the original
-  double bits_per_weight = 0;  ///< everything stored for the quantised matrices; where the format stores plain values,
-                               ///< what their codes, scales, zeros and outliers take without a gap (stored_bits)
+  double bits_per_weight = 0;  ///< of all matrices in the blocks, those that a rule keeps included: everything stored;
+                               ///< where the format stores plain values, what codes, scales, zeros and outliers take
+                               ///< without a gap (stored_bits)
   Index bytes = 0;             ///< of the weights' files, counted likewise
   Evaluation evaluation;       ///< its divergence is that from the original
   double seconds = 0;          ///< of its own share: forward passes, statistics, solving; the evaluation is left out

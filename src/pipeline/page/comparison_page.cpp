@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "halftone/core/version.hpp"
 #include "pipeline/comparison_cells.hpp"
 #include "pipeline/page/charts.hpp"
@@ -21,17 +23,19 @@ body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, s
   margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid var(--faint); }
+table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { padding: .3rem .5rem; text-align: left; border-bottom: 1px solid var(--faint); }
 th.number, td.number { text-align: right; }
 tr.original td { color: var(--pale); }
+.scroll + p.remark { margin-top: 1rem; }
 ul.legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; }
 ul.legend svg { width: 12px; height: 12px; }
 p.remark, figcaption { color: var(--pale); margin: .2rem 0; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; } figure > svg { width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg text.small { font-size: 10px; fill: var(--pale); }
 .grid { stroke: var(--faint); } .leader { stroke: var(--pale); stroke-width: .8; }
-.line { fill: none; stroke-width: 1.6; } .mark { stroke: var(--ground); stroke-width: .8; } .pale { opacity: .45; }
+.line { fill: none; stroke-width: 1.6; } .dashed { stroke-dasharray: 5 4; }
+.mark { stroke: var(--ground); stroke-width: .8; fill-opacity: .88; } .pale { opacity: .45; }
 )";
 
 /// The rules that give each series its colour.
@@ -40,6 +44,12 @@ std::string series_style() {
   for (int i = 0; i < 8; ++i)
     rules += fmt::format(".mark.c{0}, .bar.c{0} {{ fill: var(--c{0}); }} .line.c{0} {{ stroke: var(--c{0}); }}\n", i);
   return rules;
+}
+
+/// The last part of a path.
+std::string folder_name(const std::string& path) {
+  const std::filesystem::path name = std::filesystem::path(path).lexically_normal();
+  return name.has_filename() ? name.filename().string() : name.parent_path().filename().string();
 }
 
 std::string table_row(const ComparisonRow& row, std::string_view tag, std::string_view style_of_row) {
@@ -69,8 +79,9 @@ std::string comparison_page(const ComparisonReport& report) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{0}: recipes "
       "compared</title>\n"
       "<style>{1}{2}</style>\n</head>\n<body>\n<h1>{0}: recipes compared</h1>\n",
-      escape(report.model), style, series_style());
+      escape(folder_name(report.model)), style, series_style());
   text += table_of(report);
+  text += "<p class=\"remark\">" + escape(report.model) + "</p>\n";
   for (const std::string& remark : comparison_remarks(report))
     text += "<p class=\"remark\">" + escape(remark) + "</p>\n";
   text +=
@@ -79,8 +90,8 @@ std::string comparison_page(const ComparisonReport& report) {
              "its scales, zeros, outliers and indices.",
              page::quality_chart(report));
   text += figure("Error of every layer",
-                 "tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ) over the calibration tokens; of the plain weights where a recipe has "
-                 "no statistics.",
+                 "tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ) over the calibration tokens; dashed: of the plain weights, where "
+                 "a recipe has no statistics.",
                  page::legend(report) + page::layer_chart(report));
   text +=
       figure("Time",

@@ -46,7 +46,8 @@ std::vector<Label> place_labels(const std::vector<std::string>& texts, const std
         const double covered = cost(box, taken, frame);
         if (least >= 0 && covered >= least - 1e-9) continue;
         least = covered;
-        best = {box, distance > radius + 4};
+        const Anchor anchor = direction.x > 0 ? Anchor::Start : direction.x < 0 ? Anchor::End : Anchor::Middle;
+        best = {box, anchor, distance > radius + 4};
       }
     taken.push_back(best.box);
     labels.push_back(best);

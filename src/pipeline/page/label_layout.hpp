@@ -9,8 +9,9 @@
 namespace halftone::page {
 
 struct Label {
-  Box box;              ///< of the text
-  bool leader = false;  ///< it stands away from its mark and needs a line to it
+  Box box;                         ///< of the text
+  Anchor anchor = Anchor::Middle;  ///< the side of the box that is towards the mark
+  bool leader = false;             ///< it stands away from its mark and needs a line to it
 };
 
 /// A place inside `frame` for each of `texts`, whose marks of radius `radius` are at `marks`. One after the other takes

@@ -128,7 +128,8 @@ std::string layer_chart(const ComparisonReport& report) {
       std::vector<Point> points;
       for (const auto& [block, layer] : layers)
         points.push_back({layout.x(LayerName{kind, block}), errors.at(layer->solve.relative_error)});
-      svg.polyline(points, "line " + series_class(i));
+      const bool measured = layers.begin()->second->solve.tokens > 0;
+      svg.polyline(points, (measured ? "line " : "line dashed ") + series_class(i));
       std::size_t at = 0;
       for (const auto& [block, layer] : layers)
         svg.mark(points[at++], 2.5, i,

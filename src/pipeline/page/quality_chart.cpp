@@ -48,6 +48,14 @@ void draw_axes(Svg& svg, const Axes& axes) {
   svg.text_upwards({16, (frame.top + frame.bottom) / 2}, "KL, nats a token");
 }
 
+/// Where the label's text is anchored, on its base line.
+Point anchor_of(const Label& label) {
+  const double y = label.box.bottom - 3;
+  if (label.anchor == Anchor::Start) return {label.box.left, y};
+  if (label.anchor == Anchor::End) return {label.box.right, y};
+  return {(label.box.left + label.box.right) / 2, y};
+}
+
 /// The end of a leader line: the point of the box that is nearest to the mark.
 Point nearest(const Box& box, Point mark) {
   return {std::clamp(mark.x, box.left, box.right), std::clamp(mark.y, box.top + 3, box.bottom - 3)};
@@ -82,8 +90,7 @@ std::string quality_chart(const ComparisonReport& report) {
   const std::vector<Label> labels = place_labels(texts, marks, radius, frame);
   for (std::size_t i = 0; i < models.size(); ++i) {
     if (labels[i].leader) svg.line(marks[i], nearest(labels[i].box, marks[i]), "leader");
-    svg.text({(labels[i].box.left + labels[i].box.right) / 2, labels[i].box.bottom - 3}, texts[i], Anchor::Middle,
-             "label");
+    svg.text(anchor_of(labels[i]), texts[i], labels[i].anchor);
   }
   for (std::size_t i = 0; i < models.size(); ++i)
     svg.mark(

@@ -52,7 +52,7 @@ std::string shortened(const std::string& text, std::size_t most) {
 
 double text_width(std::string_view text) {
   double width = 0;
-  for (std::size_t at = 0; at < text.size(); at += text::utf8_step(text, at).length) width += 6.6;
+  for (std::size_t at = 0; at < text.size(); at += text::utf8_step(text, at).length) width += 7;
   return width;
 }
 
@@ -126,12 +126,13 @@ void Axis::linear_ticks() {
     step *= factor;
   }
   for (double tick = std::ceil(low_ / step - 1e-9); tick * step <= high_ + 1e-9 * step; ++tick)
-    ticks_.push_back(tick * step);
+    ticks_.push_back(tick * step + 0.0);  // no negative zero
 }
 
-/// Powers of ten; where there are few of them, 2 and 5 times as well.
+/// Powers of ten; where there are few of them, 2 and 5 times as well; within one, as on a linear axis.
 void Axis::log_ticks() {
   const double decades = std::log10(high_ / low_);
+  if (decades < 1) return linear_ticks();
   for (double power = std::floor(std::log10(low_)); power <= std::log10(high_) + 1e-9; ++power)
     for (const double factor : {1.0, 2.0, 5.0}) {
       const double tick = factor * std::pow(10, power);
