@@ -44,7 +44,7 @@ std::uint64_t pack_eights(const std::uint8_t* codes, Index count, std::byte* tar
     std::memcpy(target + at, &eight, bits);
   }
   std::uint64_t x = 0;
-  std::memcpy(&x, codes + j, static_cast<std::size_t>(count - j));
+  if (j < count) std::memcpy(&x, codes + j, static_cast<std::size_t>(count - j));
   seen |= x;
   x = squeeze<bits>(x);
   std::memset(target + at, 0, static_cast<std::size_t>(bytes - at));

@@ -36,7 +36,7 @@ struct MatrixView {
 
   /// Rows [first, first + count), columns [column, column + width).
   constexpr MatrixView block(Index first, Index column, Index count, Index width) const {
-    return {data + first * stride + column, count, width, stride};
+    return {data == nullptr ? data : data + first * stride + column, count, width, stride};
   }
   constexpr MatrixView middle_rows(Index first, Index count) const { return block(first, 0, count, cols); }
   constexpr MatrixView middle_cols(Index first, Index count) const { return block(0, first, rows, count); }
