@@ -44,6 +44,7 @@ std::uint64_t pack_eights(const std::uint8_t* codes, Index count, std::byte* tar
     std::memcpy(target + at, &eight, bits);
   }
   std::uint64_t x = 0;
+  if (at == bytes) return seen;
   if (j < count) std::memcpy(&x, codes + j, static_cast<std::size_t>(count - j));
   seen |= x;
   x = squeeze<bits>(x);
