@@ -29,8 +29,8 @@ class Contender {
   void leave(Index block);
 
   const Matrix<float>& hidden() const { return evaluation_->hidden(); }
-  /// The row of the table; `block_weights`, `block_bits`: elements of all matrices in the blocks, and the bits that they
-  /// take in the original.
+  /// The row of the table; `block_weights`, `block_bits`: elements of all matrices in the blocks, and the bits that
+  /// they take in the original.
   ComparedModel finish(const Evaluation& evaluation, double block_weights, double block_bits);
 
  private:

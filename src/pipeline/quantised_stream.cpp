@@ -96,7 +96,10 @@ void QuantisedStream::replace(const PlannedMatrix& planned, Matrix<float> values
 }
 
 std::optional<BlockWeights<float>> QuantisedStream::leave() {
-  if (needed_after(block_)) hidden_->advance(*weights_, model_.program(block_).size());
+  if (needed_after(block_))
+    hidden_->advance(*weights_, model_.program(block_).size());
+  else
+    hidden_.reset();
   return std::exchange(weights_, std::nullopt);
 }
 

@@ -40,8 +40,8 @@ class QuantisedStream {
   void solve(const PlannedStage& stage, const Stream<float>* full, const Solved& solved);
   /// Puts values in a matrix's place without solving it.
   void replace(const PlannedMatrix& planned, Matrix<float> values);
-  /// Runs to the block's end where later blocks need it. Returns the block's weights as they are now, if they were
-  /// given.
+  /// Runs to the block's end where later blocks need it; else the hidden states are let go. Returns the block's weights
+  /// as they are now, if they were given.
   std::optional<BlockWeights<float>> leave();
 
  private:

@@ -31,7 +31,7 @@ tr.original td { color: var(--pale); }
 ul.legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; }
 ul.legend svg { width: 12px; height: 12px; }
 p.remark, figcaption { color: var(--pale); margin: .2rem 0; overflow-wrap: anywhere; }
-figure { margin: 1rem 0; } figure > svg { width: 100%; height: auto; }
+figure { margin: 1rem 0; overflow-x: auto; } figure > svg { width: 100%; min-width: 640px; height: auto; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg text.small { font-size: 10px; fill: var(--pale); }
 .grid { stroke: var(--faint); } .leader { stroke: var(--pale); stroke-width: .8; }
 .line { fill: none; stroke-width: 1.6; } .dashed { stroke-dasharray: 5 4; }
