@@ -95,7 +95,7 @@ void CompressedTensorsFormat::encode(const MatrixPlan& plan, const QuantizedMatr
                                      const TensorSink& sink) const {
   detail::check_result(plan, matrix);
   const Names names(plan.module);
-  const UniformGrid& grid = matrix.grid;
+  const UniformGrid& grid = matrix.uniform();
   detail::send(sink, names.packed, pack_codes(matrix.codes, grid.bits, WordLayout::Rows));
   detail::send(sink, names.scale, grid.scales, grid.scale_type);
   if (!grid.symmetric)
@@ -151,7 +151,7 @@ std::unique_ptr<QuantizedMatrix> CompressedTensorsFormat::decode(const TensorSou
   auto matrix = std::make_unique<QuantizedMatrix>();
   matrix->codes = Matrix<std::uint8_t>(out, layout->cols);
   unpack_rows(words, width, matrix->codes);
-  UniformGrid& grid = matrix->grid;
+  UniformGrid& grid = matrix->uniform();
   grid.bits = layout->bits;
   grid.symmetric = layout->symmetric;
   grid.group_size = layout->group_size;

@@ -17,9 +17,17 @@ void Format::verify(const MatrixPlan& plan, const QuantizedMatrix& matrix, const
   require(stored != nullptr, Status::Internal, plan.module, ": not found in ", source.origin({}),
           " as a matrix of format ", name());
   detail::compare(stored->codes, matrix.codes, "codes", plan.module);
-  detail::compare(stored->grid.scales, matrix.grid.scales, "scales", plan.module);
-  detail::compare(stored->grid.zeros, matrix.grid.zeros, "zeros", plan.module);
-  require(same_codes(*stored, matrix), Status::Internal, plan.module, ": groups or bits read back differently");
+  require(stored->binary_coded() == matrix.binary_coded(), Status::Internal, plan.module,
+          ": read back as another kind of grid");
+  if (matrix.binary_coded()) {
+    detail::compare(stored->binary().alphas, matrix.binary().alphas, "alphas", plan.module);
+    detail::compare(stored->binary().biases, matrix.binary().biases, "biases", plan.module);
+  } else {
+    detail::compare(stored->uniform().scales, matrix.uniform().scales, "scales", plan.module);
+    detail::compare(stored->uniform().zeros, matrix.uniform().zeros, "zeros", plan.module);
+  }
+  require(same_codes(*stored, matrix), Status::Internal, plan.module,
+          ": groups, bits or outlier columns read back differently");
 }
 
 std::vector<std::pair<std::string, std::string>> Format::side_files(const Json&) const { return {}; }

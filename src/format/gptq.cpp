@@ -111,8 +111,8 @@ std::vector<TensorInfo> GptqFormat::tensors(const MatrixPlan& plan) const {
 void GptqFormat::encode(const MatrixPlan& plan, const QuantizedMatrix& matrix, const TensorSink& sink) const {
   detail::check_result(plan, matrix);
   const Names names(plan.module);
-  const int bits = matrix.grid.bits;
-  Matrix<std::uint8_t> zeros = transposed(matrix.grid.zeros);  // [G, out]
+  const int bits = matrix.uniform().bits;
+  Matrix<std::uint8_t> zeros = transposed(matrix.uniform().zeros);  // [G, out]
   if (version_ == 1)
     for (Index i = 0; i < zeros.size(); ++i) {
       require(zeros.data()[i] > 0, Status::Unsupported, plan.module, ": format gptq cannot store a zero point of 0");
@@ -123,7 +123,7 @@ void GptqFormat::encode(const MatrixPlan& plan, const QuantizedMatrix& matrix, c
 
   detail::send(sink, names.qweight, pack_codes(matrix.codes, bits, WordLayout::Columns));
   detail::send(sink, names.qzeros, pack_codes(zeros, bits, WordLayout::Rows));
-  detail::send(sink, names.scales, detail::transposed_copy(matrix.grid.scales), matrix.grid.scale_type);
+  detail::send(sink, names.scales, detail::transposed_copy(matrix.uniform().scales), matrix.uniform().scale_type);
   detail::send(sink, names.g_idx, g_idx);
 }
 
@@ -215,7 +215,7 @@ std::unique_ptr<QuantizedMatrix> GptqFormat::decode(const TensorSource& source, 
     for (Index i = 0; i < zeros.size(); ++i)
       zeros.data()[i] = static_cast<std::uint8_t>((zeros.data()[i] + 1) & ((1 << layout->bits) - 1));
 
-  UniformGrid& grid = matrix->grid;
+  UniformGrid& grid = matrix->uniform();
   grid.bits = layout->bits;
   grid.scale_type = layout->dtype;
   grid.scales = detail::transposed_copy(source.matrix(names.scales));

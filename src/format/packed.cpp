@@ -18,6 +18,15 @@ float overflow_limit(DType type) {
   return type == DType::F16 ? f16 : type == DType::BF16 ? bf16 : f32;
 }
 
+bool fits(const UniformGrid& grid, Index rows, Index groups) {
+  return grid.scales.rows() == rows && grid.scales.cols() == groups && grid.zeros.rows() == rows &&
+         grid.zeros.cols() == groups;
+}
+bool fits(const BinaryGrid& grid, Index rows, Index groups) {
+  return grid.alphas.rows() == rows && grid.alphas.cols() == groups * grid.bits && grid.biases.rows() == rows &&
+         grid.biases.cols() == groups;
+}
+
 }  // namespace
 
 std::string tensor_name(std::string_view module, std::string_view suffix) {
@@ -25,22 +34,27 @@ std::string tensor_name(std::string_view module, std::string_view suffix) {
 }
 
 void check_result(const MatrixPlan& plan, const QuantizedMatrix& matrix) {
-  const UniformGrid& grid = matrix.grid;
+  require(matrix.binary_coded() == plan.binary_coded, Status::Internal, plan.module,
+          ": result with another kind of grid than planned");
   const Index groups = plan.grid.groups(plan.cols);
-  const bool shapes = matrix.rows() == plan.rows && matrix.cols() == plan.cols && grid.scales.rows() == plan.rows &&
-                      grid.scales.cols() == groups && grid.zeros.rows() == plan.rows && grid.zeros.cols() == groups;
-  require(shapes, Status::Internal, plan.module, ": result of [", matrix.rows(), ", ", matrix.cols(), "] in ",
-          grid.scales.cols(), " groups, planned [", plan.rows, ", ", plan.cols, "] in ", groups);
-  const bool settings = grid.bits == plan.grid.bits && grid.symmetric == plan.grid.symmetric &&
-                        grid.scale_type == dtype_of(plan.grid.scale_type) &&
-                        (matrix.group_index.empty() || plan.group_index);
-  require(settings, Status::Internal, plan.module, ": result with other bits, symmetry, type of scales or group index ",
-          "than planned");
+  const bool parameters =
+      matrix.binary_coded() ? fits(matrix.binary(), plan.rows, groups) : fits(matrix.uniform(), plan.rows, groups);
+  require(matrix.rows() == plan.rows && matrix.cols() == plan.cols && parameters, Status::Internal, plan.module,
+          ": result of [", matrix.rows(), ", ", matrix.cols(), "] in ", matrix.groups(), " groups, planned [",
+          plan.rows, ", ", plan.cols, "] in ", groups);
+  const bool settings = matrix.bits() == plan.grid.bits && matrix.scale_type() == dtype_of(plan.grid.scale_type) &&
+                        (matrix.binary_coded() || matrix.uniform().symmetric == plan.grid.symmetric) &&
+                        (matrix.group_index.empty() || plan.group_index) &&
+                        static_cast<Index>(matrix.outliers.columns.size()) == plan.outlier_columns;
+  require(settings, Status::Internal, plan.module, ": result with other bits, symmetry, type of scales, group index ",
+          "or outlier columns than planned");
 }
 
 void check_codes(const Format& format, const MatrixPlan& plan, std::span<const int> allowed) {
   require(plan.outlier_columns == 0, Status::Unsupported, plan.module, ": format ", format.name(),
-          " stores no outlier columns, got ", plan.outlier_columns, "; wanted 0, or format dense");
+          " stores no outlier columns, got ", plan.outlier_columns, "; wanted 0, or format native or dense");
+  require(!plan.binary_coded, Status::Unsupported, plan.module, ": format ", format.name(),
+          " stores no binary-coded weights; wanted a uniform grid, or format native or dense");
   require(plan.rows > 0 && plan.cols > 0, Status::Unsupported, plan.module, ": an empty matrix [", plan.rows, ", ",
           plan.cols, "]");
   if (std::find(allowed.begin(), allowed.end(), plan.grid.bits) != allowed.end()) return;
@@ -117,11 +131,11 @@ std::vector<std::int32_t> read_group_index(const TensorSource& source, const std
 
 void set_groups(QuantizedMatrix& matrix, std::vector<std::int32_t> group_of_column) {
   const auto first_other = std::find_if(group_of_column.begin(), group_of_column.end(), [](auto g) { return g != 0; });
-  const Index width = first_other - group_of_column.begin(), groups = matrix.grid.groups();
+  const Index width = first_other - group_of_column.begin(), groups = matrix.groups();
   bool consecutive = width > 0 && (matrix.cols() + width - 1) / width == groups;
   for (Index j = 0; consecutive && j < matrix.cols(); ++j)
     consecutive = group_of_column[static_cast<std::size_t>(j)] == j / width;
-  matrix.grid.group_size = consecutive ? width : (matrix.cols() + groups - 1) / groups;
+  matrix.uniform().group_size = consecutive ? width : (matrix.cols() + groups - 1) / groups;
   if (!consecutive) matrix.group_index = std::move(group_of_column);
 }
 

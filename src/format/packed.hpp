@@ -16,7 +16,7 @@ std::string tensor_name(std::string_view module, std::string_view suffix);
 /// Throws Status::Internal if the solver's result is not the matrix that was planned.
 void check_result(const MatrixPlan& plan, const QuantizedMatrix& matrix);
 /// Throws Status::Unsupported, naming module, got and wanted, unless the bits are one of `allowed` and no columns stay
-/// outside the codes.
+/// outside the codes and these are uniform.
 void check_codes(const Format& format, const MatrixPlan& plan, std::span<const int> allowed);
 
 void send(const TensorSink& sink, const std::string& name, const Matrix<std::uint32_t>& words);

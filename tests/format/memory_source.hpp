@@ -63,7 +63,7 @@ inline QuantizedMatrix random_result(const MatrixPlan& plan, std::uint64_t seed 
   matrix.codes = Matrix<std::uint8_t>(plan.rows, plan.cols);
   for (Index i = 0; i < matrix.codes.size(); ++i)
     matrix.codes.data()[i] = static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(plan.grid.levels())));
-  UniformGrid& grid = matrix.grid;
+  UniformGrid& grid = matrix.uniform();
   grid.bits = plan.grid.bits;
   grid.symmetric = plan.grid.symmetric;
   grid.group_size = plan.grid.group_columns(plan.cols);

@@ -96,7 +96,7 @@ TEST_CASE("a zero point of 0 goes into v2 and never wraps into its neighbours in
   {
     MatrixPlan plan = plan_for(32, 32, 4, -1, false);
     matrix = random_result(plan);
-    matrix.grid.zeros.fill(8);
+    matrix.uniform().zeros.fill(8);
     matrix.grid.zeros(0, 0) = 0;
   }
   const GptqFormat v1(1), v2(2);

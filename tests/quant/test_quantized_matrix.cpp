@@ -58,9 +58,9 @@ TEST_CASE("any difference in codes, scales, zeros or shape is seen") {
 TEST_CASE("stored bits count codes, scales, zeros and the group index") {
   QuantizedMatrix matrix = example();
   CHECK(stored_bits(matrix) == 2 * 5 * 3 + 6 * 16 + 6 * 3);
-  matrix.grid.symmetric = true;
+  matrix.uniform().symmetric = true;
   CHECK(stored_bits(matrix) == 2 * 5 * 3 + 6 * 16);
-  matrix.grid.scale_type = DType::F32;
+  matrix.uniform().scale_type = DType::F32;
   matrix.group_index = {0, 0, 1, 1, 2};
   CHECK(stored_bits(matrix) == 2 * 5 * 3 + 6 * 32 + 5 * 32);
 }

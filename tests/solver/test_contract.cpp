@@ -27,16 +27,16 @@ InputStatistics<float> full_statistics(const Context<Cpu>& context, Index width,
 void check_result(const Quantizer& quantizer, const QuantizedMatrix& result, Index rows, Index cols) {
   REQUIRE(result.rows() == rows);
   REQUIRE(result.cols() == cols);
-  CHECK(result.grid.bits == quantizer.grid().bits);
-  CHECK(result.grid.group_size == quantizer.grid().group_columns(cols));
+  CHECK(result.uniform().bits == quantizer.grid().bits);
+  CHECK(result.uniform().group_size == quantizer.grid().group_columns(cols));
   CHECK(result.grid.groups() == quantizer.grid().groups(cols));
   CHECK(result.group_index.size() == (quantizer.group_index() ? static_cast<std::size_t>(cols) : 0));
   for (Index j = 0; j < cols; ++j) CHECK((result.group_of(j) >= 0 && result.group_of(j) < result.grid.groups()));
   bool fits = true, stored = true;
   for (Index i = 0; i < result.codes.size(); ++i) fits = fits && result.codes.data()[i] <= quantizer.grid().top();
-  for (Index i = 0; i < result.grid.scales.size(); ++i) {
-    const float scale = result.grid.scales.data()[i];
-    stored = stored && scale > 0 && std::isfinite(scale) && scale == rounded_to(result.grid.scale_type, scale);
+  for (Index i = 0; i < result.uniform().scales.size(); ++i) {
+    const float scale = result.uniform().scales.data()[i];
+    stored = stored && scale > 0 && std::isfinite(scale) && scale == rounded_to(result.uniform().scale_type, scale);
   }
   CHECK(fits);
   CHECK(stored);

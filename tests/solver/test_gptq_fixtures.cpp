@@ -51,10 +51,10 @@ TEST_CASE("another program's GPTQ gives the same grids, codes and loss") {
       const GridOptions& grid = solver.grid();
       const QuantizedMatrix result = solver.quantize(W, solver.prepare(statistics));
       const Matrix<float> scales = file.matrix(name + ".scale");
-      REQUIRE(result.grid.scales.cols() == scales.cols());
+      REQUIRE(result.uniform().scales.cols() == scales.cols());
       for (Index i = 0; i < scales.size(); ++i)
-        CHECK(result.grid.scales.data()[i] == Approx(scales.data()[i]).epsilon(1e-6));
-      if (!grid.symmetric) CHECK(result.grid.zeros == shifted(file, name + ".zero", grid.bits));
+        CHECK(result.uniform().scales.data()[i] == Approx(scales.data()[i]).epsilon(1e-6));
+      if (!grid.symmetric) CHECK(result.uniform().zeros == shifted(file, name + ".zero", grid.bits));
       const double codes = grid.symmetric ? 0.02 : 0.001, loss = grid.symmetric ? 5e-3 : 1e-4;
       CHECK(share_of_differences(result.codes, shifted(file, name + ".codes", grid.bits)) <= codes);
       CHECK(naive_relative_error(dequantize(result), W, H) == Approx(how["loss"].get<double>()).epsilon(loss));

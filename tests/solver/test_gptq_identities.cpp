@@ -163,7 +163,7 @@ TEST_CASE("act-order is solving the permuted problem") {
     const QuantizedMatrix ordered = layer.gptq(gptq_options(3, 8, true, mode, 20));
     const QuantizedMatrix natural = permuted.gptq(gptq_options(3, 8, false, mode, 20));
     CHECK(columns_in(ordered.codes, order) == natural.codes);
-    CHECK(ordered.grid.scales == natural.grid.scales);
+    CHECK(ordered.uniform().scales == natural.uniform().scales);
     CHECK(natural.group_index.empty());
     for (Index p = 0; p < 33; ++p) CHECK(ordered.group_of(order[static_cast<std::size_t>(p)]) == p / 8);
   }
@@ -181,9 +181,9 @@ TEST_CASE("static groups stay consecutive columns and take the grids of RTN") {
     const GptqOptions options = gptq_options(4, 16, order);
     const QuantizedMatrix result = layer.gptq(options), rounded = layer.rtn(options.grid);
     CHECK(result.group_index.empty());
-    CHECK(result.grid.group_size == 16);
-    CHECK(result.grid.scales == rounded.grid.scales);
-    CHECK(result.grid.zeros == rounded.grid.zeros);
+    CHECK(result.uniform().group_size == 16);
+    CHECK(result.uniform().scales == rounded.uniform().scales);
+    CHECK(result.uniform().zeros == rounded.uniform().zeros);
     CHECK_FALSE(GptqSolver<float, Cpu>(layer.context, options).group_index());
   }
   const GptqSolver<float, Cpu> dynamic(layer.context, gptq_options(4, 16, true, GroupMode::Fresh));

@@ -24,7 +24,9 @@ struct MatrixPlan {
   bool act_order = false;     ///< columns solved by descending diag(H)
   bool group_index = false;   ///< groups do not follow the columns: a group index must be stored
   Index outlier_columns = 0;  ///< columns that stay in 16 bit, beside the codes
-  std::string method;         ///< "gptq", for the config's informative fields
+  bool binary_coded =
+      false;           ///< codes are signs of planes (quant/binary_grid.hpp); of `grid` bits, groups and type count
+  std::string method;  ///< "gptq", for the config's informative fields
   DType dtype = DType::BF16;  ///< of the original weight
 };
 

@@ -1,11 +1,13 @@
-// The result of every solver: integer codes and the grid that decodes them.
+// The result of every solver: codes and the grid that decodes them.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "halftone/core/matrix.hpp"
+#include "halftone/quant/binary_grid.hpp"
 #include "halftone/quant/grid.hpp"
 
 namespace halftone {
@@ -44,29 +46,51 @@ struct SolveReport {
 
 /// W [out, in] as codes. Owns everything it holds. Columns stand in their original order whatever order was solved in.
 struct QuantizedMatrix {
-  Matrix<std::uint8_t> codes;  ///< [out, in], 0 .. 2^bits − 1
-  UniformGrid grid;
+  Matrix<std::uint8_t> codes;  ///< [out, in], 0 .. 2^bits − 1; of a binary-coded grid bit i is the sign of plane i
+  std::variant<UniformGrid, BinaryGrid> grid;
   std::vector<std::int32_t> group_index;  ///< [in] group of each column; empty: column / group_size
-  OutlierColumns outliers;                ///< decode to their values, whatever their codes (which decode to 0)
+  OutlierColumns outliers;                ///< decode to their values, whatever their codes
   SolveReport report;
 
   Index rows() const { return codes.rows(); }
   Index cols() const { return codes.cols(); }
+  bool binary_coded() const { return std::holds_alternative<BinaryGrid>(grid); }
+  /// The grid as what it is; throws std::bad_variant_access for the other kind.
+  const UniformGrid& uniform() const { return std::get<UniformGrid>(grid); }
+  UniformGrid& uniform() { return std::get<UniformGrid>(grid); }
+  const BinaryGrid& binary() const { return std::get<BinaryGrid>(grid); }
+  BinaryGrid& binary() { return std::get<BinaryGrid>(grid); }
+
+  int bits() const {
+    return std::visit([](const auto& kind) { return kind.bits; }, grid);
+  }
+  Index groups() const {
+    return std::visit([](const auto& kind) { return kind.groups(); }, grid);
+  }
+  /// Columns of a full group, 1 .. in.
+  Index group_size() const {
+    return std::visit([](const auto& kind) { return kind.group_size; }, grid);
+  }
+  DType scale_type() const {
+    return std::visit([](const auto& kind) { return kind.scale_type; }, grid);
+  }
   Index group_of(Index column) const {
-    return group_index.empty() ? column / grid.group_size : group_index[static_cast<std::size_t>(column)];
+    return group_index.empty() ? column / group_size() : group_index[static_cast<std::size_t>(column)];
   }
 };
 
-/// Exactly what every format decodes to: scale · (code − zero) in float, and the outlier columns. [out, in]
+/// Exactly what every format decodes to, in float: scale · (code − zero) or Σ ±α + β, and the outlier columns.
+/// [out, in]
 Matrix<float> dequantize(const QuantizedMatrix& matrix);
 
-/// True if both decode the same way: codes, scales, zeros, groups and outlier columns. Reports are not compared.
+/// True if both decode the same way: codes, parameters of the grid, groups and outlier columns. Reports are not
+/// compared.
 bool same_codes(const QuantizedMatrix& a, const QuantizedMatrix& b);
 
-/// Bits that the matrix needs beside names and headers: codes, scales, zeros (unless symmetric), group index, outlier
-/// columns (their values and 32 bits of index each, on top of their codes).
-/// Codes are counted as packed (bits · in · out), scales in their stored type, zeros in `bits` each, group index 32
-/// each.
+/// Bits that the matrix needs beside names and headers: codes, scales and zeros (unless symmetric) or alphas and
+/// biases, group index, outlier columns (their values and 32 bits of index each, on top of their codes). Codes are
+/// counted as packed (bits · in · out), scales, alphas and biases in their stored type, zeros in `bits` each, group
+/// index 32 each.
 Index stored_bits(const QuantizedMatrix& matrix);
 
 }  // namespace halftone
