@@ -5,7 +5,6 @@
 #include <bit>  // bit_cast
 #include <limits>
 #include <type_traits>
-#include <utility>  // pair
 
 #include "halftone/backend/binary_grid.hpp"
 
@@ -20,6 +19,12 @@ auto sort_key(S value) {
   return bits < 0 ? static_cast<Key>(bits ^ std::numeric_limits<Key>::max()) : bits;
 }
 
+template <class S>
+struct SortEntry {
+  decltype(sort_key(S())) key;
+  std::int32_t column;
+};
+
 /// One row, sorted, with the sums over its first j weights. [n + 1] but w [n].
 struct SortedRow {
   std::vector<double> w, weight, moment;  ///< ascending; Σ ω, Σ ω w
@@ -33,8 +38,13 @@ struct SortedRow {
   double error_at(double level) const { return energy - 2 * level * moment.back() + level * level * weight.back(); }
   /// Σ ω (x − w) over w <= cut.
   double ramp(double cut, double x) const {
-    const auto j = std::upper_bound(w.begin(), w.end(), cut) - w.begin();
-    return x * weight[static_cast<std::size_t>(j)] - moment[static_cast<std::size_t>(j)];
+    std::size_t first = 0;  // without branches: where a weight stands is as good as random
+    for (std::size_t left = w.size(); left > 0;) {
+      const std::size_t half = (left + 1) / 2;
+      first += w[first + half - 1] <= cut ? half : 0;
+      left -= half;
+    }
+    return x * weight[first] - moment[first];
   }
 };
 
@@ -65,17 +75,23 @@ class BinarySearch {
   void score_lanes();
   void make_row(std::size_t shape, int lane, BinaryRow<S>& row) const;
   double stored_error(const BinaryRow<S>& row) const;
+  void find_scores(std::size_t shape) {
+    kernels_.scores(candidates_.shape_table(), static_cast<Index>(shape), ramps_.data(), base_, slope_, scores_);
+  }
+  double limit(double shift) const;
+  double shift_of(std::size_t shape, int lane, const BinaryRow<S>& row) const;
+  void try_candidate(std::size_t shape, int lane);
   void try_shape(std::size_t shape);
-  void keep_trial(std::size_t shape, int lane, double error);
 
   const BinaryCandidates& candidates_;
   const BinaryKernels& kernels_;
-  std::vector<std::pair<decltype(sort_key(S())), std::int32_t>> order_;
+  std::vector<SortEntry<S>> order_;
   SortedRow row_;
   std::vector<double> ramps_, minima_;
   double base_[candidate_lanes], slope_[candidate_lanes];
   double shift_[candidate_lanes];  // most that rounding moves a level
   double limit_[candidate_lanes];  // a candidate of more error before rounding is sure to lose against the best so far
+  double scores_[candidate_lanes];
   double largest_limit_ = 0, noise_ = 0;
   double best_error_ = 0;
   std::size_t best_shape_ = 0;
@@ -88,13 +104,13 @@ void BinarySearch<S>::sort(const S* w, const S* importance, Index n) {
   const auto size = static_cast<std::size_t>(n);
   order_.resize(size);
   for (std::size_t j = 0; j < size; ++j) order_[j] = {sort_key(w[j]), static_cast<std::int32_t>(j)};
-  std::sort(order_.begin(), order_.end());
+  std::sort(order_.begin(), order_.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
   row_.w.resize(size);
   row_.weight.assign(size + 1, 0.0);
   row_.moment.assign(size + 1, 0.0);
   row_.energy = 0;
   for (std::size_t j = 0; j < size; ++j) {
-    const auto from = order_[j].second;
+    const auto from = order_[j].column;
     const double value = static_cast<double>(w[from]),
                  weight = importance ? static_cast<double>(importance[from]) : 1.0;
     row_.w[j] = value;
@@ -149,10 +165,9 @@ void BinarySearch<S>::make_row(std::size_t shape, int lane, BinaryRow<S>& row) c
   for (int m = 0; m + 1 < count; ++m)
     row.thresholds[m] = threshold_between(static_cast<S>(row.levels[m]), static_cast<S>(row.levels[m + 1]));
   if (!candidates_.options().strict) return;
-  int sums[1 << max_steps];
-  subset_sums(d, bits, sums);
+  const int* const t = candidates_.integers(shape);
   for (int m = 0; m + 1 < count; ++m) {
-    const int sum = sums[m] + sums[m + 1];
+    const int sum = t[m] + t[m + 1];
     row.thresholds[m] = static_cast<S>(scale * (0.5 * sum + candidates_.threshold_shift(sum) - centre));
   }
 }
@@ -170,39 +185,50 @@ double BinarySearch<S>::stored_error(const BinaryRow<S>& row) const {
   return error;
 }
 
-/// The trial is the best so far. Rounding moves the root of an error by at most shift · sqrt(Σ ω), by the triangle
-/// inequality: hence the limits.
+/// How far rounding moved the levels of a candidate.
 template <class S>
-void BinarySearch<S>::keep_trial(std::size_t shape, int lane, double error) {
+double BinarySearch<S>::shift_of(std::size_t shape, int lane, const BinaryRow<S>& row) const {
+  const double scale = row_.unit * BinaryCandidates::factor(lane), centre = candidates_.centre(lane);
+  const int* const t = candidates_.integers(shape);
+  double shift = 0;
+  for (int m = 0; m < candidates_.levels(); ++m)
+    shift = std::max(shift, std::abs(static_cast<double>(row.levels[m]) - scale * (t[m] - centre)));
+  return shift + 0x1p-22 * slope_[lane] * candidates_.total();  // thresholds are rounded to S
+}
+
+/// A candidate of more error before rounding is sure to lose against the best so far, if rounding moves no level by
+/// more than `shift`: by the triangle inequality the root of the error then changes by at most shift · sqrt(Σ ω).
+template <class S>
+double BinarySearch<S>::limit(double shift) const {
+  const double reached = std::sqrt(best_error_ + noise_) + shift * std::sqrt(row_.total_weight());
+  return reached * reached + noise_;
+}
+
+/// Scores a candidate as stored, and keeps it if it is the best so far.
+template <class S>
+void BinarySearch<S>::try_candidate(std::size_t shape, int lane) {
+  make_row(shape, lane, trial_);
+  if (scores_[lane] > limit(shift_of(shape, lane, trial_))) return;
+  const double error = std::max(0.0, stored_error(trial_));
+  const bool first = shape < best_shape_ || (shape == best_shape_ && lane < best_lane_);
+  if (!(error < best_error_ || (error == best_error_ && first))) return;
   best_ = trial_;
   best_shape_ = shape;
   best_lane_ = lane;
   best_error_ = error;
-  const double root = std::sqrt(error + noise_), root_weight = std::sqrt(row_.total_weight());
   largest_limit_ = 0;
   for (int l = 0; l < BinaryCandidates::lanes; ++l) {
-    const double reached = root + shift_[l] * root_weight;
-    limit_[l] = reached * reached + noise_;
+    limit_[l] = limit(shift_[l]);
     largest_limit_ = std::max(largest_limit_, limit_[l]);
   }
 }
 
-/// Scores as stored what may win among the candidates of one shape.
+/// Tries the candidates of one shape that may win.
 template <class S>
 void BinarySearch<S>::try_shape(std::size_t shape) {
-  const ShapeTable table = candidates_.shape_table();
-  const std::int32_t* const rows = table.row + shape * static_cast<std::size_t>(table.terms);
-  const double* const gaps = table.gap + shape * static_cast<std::size_t>(table.terms);
-  for (int lane = 0; lane < BinaryCandidates::lanes; ++lane) {
-    double sum = 0;
-    for (int t = 0; t < table.terms; ++t)
-      sum += gaps[t] * ramps_[static_cast<std::size_t>(rows[t] * candidate_lanes + lane)];
-    if (base_[lane] - slope_[lane] * sum > limit_[lane]) continue;
-    make_row(shape, lane, trial_);
-    const double error = stored_error(trial_);
-    const bool first = shape < best_shape_ || (shape == best_shape_ && lane < best_lane_);
-    if (error < best_error_ || (error == best_error_ && first)) keep_trial(shape, lane, error);
-  }
+  find_scores(shape);
+  for (int lane = 0; lane < BinaryCandidates::lanes; ++lane)
+    if (scores_[lane] <= limit_[lane]) try_candidate(shape, lane);
 }
 
 template <class S>
@@ -215,9 +241,9 @@ const BinaryRow<S>& BinarySearch<S>::fit(const S* w, const S* importance, Index 
   kernels_.minima(candidates_.shape_table(), ramps_.data(), base_, slope_, minima_.data());
 
   const auto likely = static_cast<std::size_t>(std::min_element(minima_.begin(), minima_.end()) - minima_.begin());
-  make_row(likely, 0, trial_);
-  keep_trial(likely, 0, stored_error(trial_));
-  try_shape(likely);  // first, so that few others may win
+  find_scores(likely);
+  best_error_ = std::numeric_limits<double>::infinity();
+  try_candidate(likely, static_cast<int>(std::min_element(scores_, scores_ + BinaryCandidates::lanes) - scores_));
   for (std::size_t shape = 0; shape < minima_.size(); ++shape)
     if (minima_[shape] <= largest_limit_) try_shape(shape);
   return best_;

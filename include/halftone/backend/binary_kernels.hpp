@@ -34,6 +34,10 @@ struct BinaryKernels {
   /// Scores base − slope · Σ gap · ramps of `table`'s shapes: minima [shapes], each over all lanes. base, slope
   /// [candidate_lanes]; infinite base: a lane without a candidate.
   void (*minima)(const ShapeTable& table, const double* ramps, const double* base, const double* slope, double* minima);
+
+  /// The scores of one shape: scores [candidate_lanes].
+  void (*scores)(const ShapeTable& table, Index shape, const double* ramps, const double* base, const double* slope,
+                 double* scores);
 };
 
 }  // namespace halftone::detail

@@ -37,6 +37,8 @@ class BinaryCandidates {
   ScaleType scale_type() const { return scale_type_; }
   const BinaryOptions& options() const { return options_; }
   const std::vector<StepVector>& shapes() const { return shapes_; }
+  /// The integers t_0 <= t_1 <= ... that a shape's levels stand for. [2^k]
+  const int* integers(std::size_t shape) const { return &integers_[shape << bits_]; }
 
   /// p of a lane, as a factor of S0.
   static double factor(int lane) { return (20 + 5 * (lane / centres)) / 100.0; }
@@ -66,6 +68,7 @@ class BinaryCandidates {
   ScaleType scale_type_;
   BinaryOptions options_;
   std::vector<StepVector> shapes_;
+  std::vector<int> integers_;  // [shapes, 2^k]
   Index rows_ = 0;
   std::vector<std::int32_t> row_;     // [shapes, 2^(k−1)] row of the table of ramps
   std::vector<double> gap_;           // [shapes, 2^(k−1)] t_{m+1} − t_m
@@ -93,6 +96,7 @@ inline void BinaryCandidates::list_terms() {
   for (const StepVector& d : shapes_) {
     int t[1 << max_steps];
     subset_sums(d, bits_, t);
+    integers_.insert(integers_.end(), t, t + levels());
     for (int m = 0; m < 1 << (bits_ - 1); ++m) {
       const int sum = t[m] + t[m + 1];
       std::int32_t& row = row_of_sum[static_cast<std::size_t>(sum)];

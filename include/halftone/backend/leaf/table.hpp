@@ -34,7 +34,7 @@ inline constexpr CpuKernels table{
     .quantize_f64 = {.diffuse = diffuse<double>, .fit_grid = fit_grid<double>},
     .nn_f32 = nn_table<float>,
     .nn_f64 = nn_table<double>,
-    .binary = {.ramps = fill_ramps, .minima = find_minima},
+    .binary = {.ramps = fill_ramps, .minima = find_minima, .scores = find_scores},
     .refine_f32 = {.descend = descend<float, DescentLanes<float>>},
     .refine_f64 = {.descend = descend<double, DescentLanes<double>>},
 };
