@@ -1,25 +1,13 @@
-// Binary-coded grids on the CPU: what the column loop reads, and the exact search that fits them.
-// As for uniform grids, parameters are kept transposed here, [.., rows].
+// The exact search that fits binary-coded grids. As in quantize.hpp, parameters are kept transposed here, [.., rows].
 #pragma once
 
+#include "halftone/backend/cells.hpp"
 #include "halftone/backend/cpu.hpp"
 #include "halftone/quant/binary_candidates.hpp"
 
 namespace halftone {
 
-/// Binary-coded grids as the column loop reads them: at position j row r rounds w to level number
-/// find_level(w, thresholds(g·(2^k − 1) + ., r)), which has the value levels(g·2^k + ., r) and the code
-/// codes(g·2^k + ., r); g = group_of_position[j].
-template <class S>
-struct BinaryCells {
-  MatrixView<const S> levels;                       ///< [groups · 2^bits, rows], ascending inside a group
-  MatrixView<const S> thresholds;                   ///< [groups · (2^bits − 1), rows], ascending inside a group
-  MatrixView<const std::uint8_t> codes;             ///< [groups · 2^bits, rows]
-  const std::int32_t* group_of_position = nullptr;  ///< [width], of the block's columns
-  int bits = 0;                                     ///< k
-};
-
-/// The grid of one group, as fit_binary_grid leaves it.
+/// The grid of one group, as fit_binary_grid leaves it; the last three are a group of BinaryCells.
 template <class S>
 struct FittedBinary {
   MatrixView<float> alphas;        ///< [k, rows], largest first
@@ -27,6 +15,12 @@ struct FittedBinary {
   MatrixView<S> levels;            ///< [2^k, rows]
   MatrixView<S> thresholds;        ///< [2^k − 1, rows]
   MatrixView<std::uint8_t> codes;  ///< [2^k, rows]
+
+  /// The grid of the rows from `first` on.
+  FittedBinary from_row(Index first) const {
+    const auto rest = [first](auto matrix) { return matrix.middle_cols(first, matrix.cols - first); };
+    return {rest(alphas), biases + first, rest(levels), rest(thresholds), rest(codes)};
+  }
 };
 
 /// Fits the grid of one group: for every row of W [rows, columns] the candidate (quant/binary_candidates.hpp) of least

@@ -20,7 +20,11 @@
 
 namespace halftone {
 struct GridOptions;
-}
+template <class S>
+struct UniformCells;
+template <class S>
+struct BinaryCells;
+}  // namespace halftone
 
 namespace halftone::detail {
 
@@ -52,10 +56,6 @@ struct DiffusionBlock {
   Index width;
   const S *U, *P;  ///< [width, width], upper and strictly upper
   Index ldu, ldp;
-  const S *scales, *zeros;  ///< [groups, rows]
-  Index ld_scales, ld_zeros;
-  const std::int32_t* group_of_position;  ///< [width]
-  S top;
   S *W, *E, *before;  ///< [rows, width]
   Index ldw, lde, ldbefore;
   std::uint8_t* codes;  ///< [rows, width]
@@ -65,8 +65,10 @@ struct DiffusionBlock {
 /// Grids in S, float or double.
 template <class S>
 struct QuantizeKernels {
-  /// diffuse_block and round_block on `rows` rows. `workspace`: 4 · width · row_lanes<S> numbers, 64-byte aligned.
-  void (*diffuse)(const DiffusionBlock<S>& block, Index rows, S* workspace);
+  /// diffuse_block and round_block on `rows` rows, cells from the first of them on. `workspace`: 4 · width ·
+  /// row_lanes<S> numbers, 64-byte aligned.
+  void (*diffuse)(const DiffusionBlock<S>& block, const UniformCells<S>& cells, Index rows, S* workspace);
+  void (*diffuse_binary)(const DiffusionBlock<S>& block, const BinaryCells<S>& cells, Index rows, S* workspace);
 
   /// fit_uniform_grid on the rows of W [rows, columns].
   void (*fit_grid)(MatrixView<const S> W, const S* importance, const GridOptions& options, S* scales, S* zeros);

@@ -4,6 +4,7 @@
 
 #include <algorithm>  // clamp
 
+#include "halftone/backend/cells.hpp"
 #include "halftone/backend/cpu.hpp"
 #include "halftone/quant/grid.hpp"
 
@@ -22,16 +23,6 @@ template <class S>
 void fit_uniform_grid(const Context<Cpu>& context, MatrixView<const S> W, const S* importance,
                       const GridOptions& options, S* scales, S* zeros);
 
-/// Uniform grid parameters as the column loop reads them: row r at position j decodes with scales(g, r), zeros(g, r),
-/// g = group_of_position[j].
-template <class S>
-struct UniformCells {
-  MatrixView<const S> scales;                       ///< [groups, rows]
-  MatrixView<const S> zeros;                        ///< [groups, rows]
-  const std::int32_t* group_of_position = nullptr;  ///< [width], of the block's columns
-  S top = 0;                                        ///< 2^bits − 1
-};
-
 /// A second update in the column loop (GPTQv2's P): the working block also gains w ⊗ P[j, j+1:].
 template <class S>
 struct SecondUpdate {
@@ -44,23 +35,23 @@ struct SecondUpdate {
 /// W [rows, width] in: the block with all earlier corrections; out: the quantised values q.
 /// U [width, width]: the block's diagonal part of the inverse factor, upper.
 /// E [rows, width] out: the errors e, for the trailing update. codes [rows, width] out.
-template <class S>
-void diffuse_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<const S> U, MatrixView<S> W,
+/// Cells: UniformCells or BinaryCells.
+template <class S, template <class> class Cells>
+void diffuse_block(const Context<Cpu>& context, const Cells<S>& cells, MatrixView<const S> U, MatrixView<S> W,
                    MatrixView<S> E, MatrixView<std::uint8_t> codes, const SecondUpdate<S>& second = {});
 
 /// Rounds every element of W [rows, width] to its cell, without diffusion. codes out; W out: the quantised values.
-template <class S>
-void round_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<S> W,
-                 MatrixView<std::uint8_t> codes);
+template <class S, template <class> class Cells>
+void round_block(const Context<Cpu>& context, const Cells<S>& cells, MatrixView<S> W, MatrixView<std::uint8_t> codes);
 
 /// Clamps every element of W [rows, width] to the range of its cell's grid.
-template <class S>
-void clamp_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<S> W) {
+template <class S, template <class> class Cells>
+void clamp_block(const Context<Cpu>& context, const Cells<S>& cells, MatrixView<S> W) {
   parallel_pieces(context.threads(), W.rows, 64, [&](Index first, Index last) {
     for (Index r = first; r < last; ++r)
       for (Index j = 0; j < W.cols; ++j) {
-        const S scale = cells.scales(cells.group_of_position[j], r), zero = cells.zeros(cells.group_of_position[j], r);
-        W(r, j) = std::clamp(W(r, j), decode(S(0), scale, zero), decode(cells.top, scale, zero));
+        const Index group = cells.group_of_position[j];
+        W(r, j) = std::clamp(W(r, j), cells.lowest(group, r), cells.highest(group, r));
       }
   });
 }

@@ -22,41 +22,58 @@ void require_shape(const char* who, const char* what, Index rows, Index cols, In
           ", wanted ", wanted_rows, " x ", wanted_cols);
 }
 
-/// Runs the diffusion kernel on pieces of rows. `block` has the pointers of row 0.
 template <class S>
-void diffuse_pieces(const Context<Cpu>& context, const DiffusionBlock<S>& block, Index rows) {
+void require_cells(const char* who, const UniformCells<S>& cells, Index rows) {
+  require(cells.scales.rows == cells.zeros.rows && cells.scales.cols == rows && cells.zeros.cols == rows,
+          Status::ShapeMismatch, who, ": scales are ", cells.scales.rows, " x ", cells.scales.cols, ", zeros ",
+          cells.zeros.rows, " x ", cells.zeros.cols, ", wanted groups x ", rows);
+}
+template <class S>
+void require_cells(const char* who, const BinaryCells<S>& cells, Index rows) {
+  require(cells.bits >= 2 && cells.bits <= 4, Status::InvalidArgument, who, ": cells have ", cells.bits,
+          " bits, wanted 2 .. 4");
+  const Index groups = cells.levels.rows >> cells.bits;
+  require_shape<S>(who, "levels", cells.levels.rows, cells.levels.cols, groups << cells.bits, rows);
+  require_shape<S>(who, "level codes", cells.codes.rows, cells.codes.cols, groups << cells.bits, rows);
+  require_shape<S>(who, "thresholds", cells.thresholds.rows, cells.thresholds.cols, (groups << cells.bits) - groups,
+                   rows);
+}
+
+template <class S>
+auto diffusion_kernel(const QuantizeKernels<S>& kernels, const UniformCells<S>&) {
+  return kernels.diffuse;
+}
+template <class S>
+auto diffusion_kernel(const QuantizeKernels<S>& kernels, const BinaryCells<S>&) {
+  return kernels.diffuse_binary;
+}
+
+/// Runs the diffusion kernel on pieces of rows. `block` has the pointers of row 0.
+template <class S, template <class> class Cells>
+void diffuse_pieces(const Context<Cpu>& context, const DiffusionBlock<S>& block, const Cells<S>& cells, Index rows) {
   const Index width = block.width;
   if (rows == 0 || width == 0) return;
   const int threads = rows * width * width < 200000 ? 1 : context.threads();
   parallel_pieces(threads, rows, rows_per_piece<S>(width), [&](Index first, Index last) {
     Matrix<S> workspace(4 * width, row_lanes<S>);
     DiffusionBlock<S> piece = block;
-    piece.scales += first;
-    piece.zeros += first;
     piece.W += first * block.ldw;
     piece.codes += first * block.ldcodes;
     if (piece.E) piece.E += first * block.lde;
     if (piece.before) piece.before += first * block.ldbefore;
-    context.kernels().template quantize<S>().diffuse(piece, last - first, workspace.data());
+    diffusion_kernel(context.kernels().template quantize<S>(), cells)(piece, cells.from_row(first), last - first,
+                                                                      workspace.data());
   });
 }
 
 /// What diffuse_block and round_block have in common.
-template <class S>
-DiffusionBlock<S> rounding_block(const char* who, const UniformCells<S>& cells, MatrixView<S> W,
+template <class S, template <class> class Cells>
+DiffusionBlock<S> rounding_block(const char* who, const Cells<S>& cells, MatrixView<S> W,
                                  MatrixView<std::uint8_t> codes) {
   require_shape<S>(who, "codes", codes.rows, codes.cols, W.rows, W.cols);
-  require(cells.scales.rows == cells.zeros.rows && cells.scales.cols == W.rows && cells.zeros.cols == W.rows,
-          Status::ShapeMismatch, who, ": scales are ", cells.scales.rows, " x ", cells.scales.cols, ", zeros ",
-          cells.zeros.rows, " x ", cells.zeros.cols, ", wanted groups x ", W.rows);
+  require_cells(who, cells, W.rows);
   DiffusionBlock<S> block{};
   block.width = W.cols;
-  block.scales = cells.scales.data;
-  block.zeros = cells.zeros.data;
-  block.ld_scales = cells.scales.stride;
-  block.ld_zeros = cells.zeros.stride;
-  block.group_of_position = cells.group_of_position;
-  block.top = cells.top;
   block.W = W.data;
   block.ldw = W.stride;
   block.codes = codes.data;
@@ -76,8 +93,8 @@ void fit_uniform_grid(const Context<Cpu>& context, MatrixView<const S> W, const 
   });
 }
 
-template <class S>
-void diffuse_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<const S> U, MatrixView<S> W,
+template <class S, template <class> class Cells>
+void diffuse_block(const Context<Cpu>& context, const Cells<S>& cells, MatrixView<const S> U, MatrixView<S> W,
                    MatrixView<S> E, MatrixView<std::uint8_t> codes, const SecondUpdate<S>& second) {
   constexpr const char* who = "diffuse_block";
   detail::DiffusionBlock<S> block = detail::rounding_block(who, cells, W, codes);
@@ -97,13 +114,12 @@ void diffuse_block(const Context<Cpu>& context, const UniformCells<S>& cells, Ma
     block.before = second.before.data;
     block.ldbefore = second.before.stride;
   }
-  detail::diffuse_pieces(context, block, W.rows);
+  detail::diffuse_pieces(context, block, cells, W.rows);
 }
 
-template <class S>
-void round_block(const Context<Cpu>& context, const UniformCells<S>& cells, MatrixView<S> W,
-                 MatrixView<std::uint8_t> codes) {
-  detail::diffuse_pieces(context, detail::rounding_block("round_block", cells, W, codes), W.rows);
+template <class S, template <class> class Cells>
+void round_block(const Context<Cpu>& context, const Cells<S>& cells, MatrixView<S> W, MatrixView<std::uint8_t> codes) {
+  detail::diffuse_pieces(context, detail::rounding_block("round_block", cells, W, codes), cells, W.rows);
 }
 
 }  // namespace halftone

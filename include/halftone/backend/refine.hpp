@@ -4,6 +4,7 @@
 // G = (Q − T) H, kept up to date by whoever changes Q; the objective is tr((Q − T) H (Q − T)ᵀ) = Σ (Q − T) ∘ G.
 #pragma once
 
+#include "halftone/backend/binary_grid.hpp"
 #include "halftone/backend/quantize.hpp"
 
 namespace halftone {
@@ -25,8 +26,24 @@ struct RefinedColumns {
 /// One pass of coordinate descent: columns in sequence, rows in parallel. Column j of a row moves to the nearest value
 /// of its grid at w = q − g_j / H_jj, with all moves before it in g, where that lowers the row's objective. In `cells`,
 /// group_of_position is indexed by column of the matrix. Returns the number of values that moved.
-template <class S>
-Index descend_columns(const Context<Cpu>& context, const UniformCells<S>& cells, const RefinedColumns<S>& block);
+/// Cells: UniformCells or BinaryCells.
+template <class S, template <class> class Cells>
+Index descend_columns(const Context<Cpu>& context, const Cells<S>& cells, const RefinedColumns<S>& block);
+
+/// How far search_columns goes, as shares of the block's width.
+struct SearchEffort {
+  double steps = 1;       ///< moves tried in a row
+  double patience = 0.5;  ///< moves without a new best state after which a row is given up
+  Index rest = 4;         ///< moves for which a column rests after its own
+};
+
+/// Tabu search in every row of the block by itself: moves of one code to the level next to it, the cheapest first, also
+/// where they raise the objective; the best state on the way is kept if it lowers the objective. In `cells`,
+/// group_of_position is indexed by column of the matrix; no column of the block may be kept. Returns the number of
+/// codes that changed. Work for a row: up to steps · width moves of about 10 · width operations.
+template <class S, template <class> class Cells>
+Index search_columns(const Context<Cpu>& context, const Cells<S>& cells, const RefinedColumns<S>& block,
+                     const SearchEffort& effort = {});
 
 /// out(i, :) = A(rows[i], :).  A [.., cols], out [count, cols].
 template <class S>
@@ -51,6 +68,30 @@ void centred_codes(const Context<Cpu>& context, MatrixView<const std::uint8_t> c
 template <class S>
 Index refit_scales(const Context<Cpu>& context, MatrixView<const S> C, MatrixView<const S> P, MatrixView<const S> G,
                    const std::int32_t* columns, ScaleType type, S* scales, S* steps, MatrixView<S> Q);
+
+/// The signs ±1 of a group's codes, plane under plane: out(i · rows + r, t) is that of plane i at row r and column
+/// columns[t]. codes [rows, in], out [bits · rows, width].
+template <class S>
+void sign_planes(const Context<Cpu>& context, MatrixView<const std::uint8_t> codes, const std::int32_t* columns,
+                 int bits, MatrixView<S> out);
+
+/// The grid of one group as a refit changes it.
+template <class S>
+struct RefittedBinary {
+  FittedBinary<S> grid;                   ///< in, out
+  ScaleType type = ScaleType::F16;        ///< of alphas and biases
+  MatrixView<std::uint8_t> codes;         ///< [rows, in] in; out: planes reordered, where alphas changed places or sign
+  const std::int32_t* columns = nullptr;  ///< [width] of the group
+};
+
+/// The best α and β of every row of one group for its signs. A = sign_planes of the rows [bits · rows, width], P = A ·
+/// H of the group's columns, ones_H [width] the column sums of that H; G [rows, in]. With B = (A_1 .. A_k, 1) and
+/// parameters p the objective of a row changes by 2 bᵀd + dᵀ M d for d = p' − p, M = Bᵀ H B, b = Bᵀ g: p − M⁻¹ b,
+/// rounded to the stored type, is taken where that lowers the objective. Q [rows, in] in, out; D [rows, width] out: new
+/// minus old values. Returns the rows that changed.
+template <class S>
+Index refit_planes(const Context<Cpu>& context, MatrixView<const S> A, MatrixView<const S> P, const S* ones_H,
+                   MatrixView<const S> G, const RefittedBinary<S>& refitted, MatrixView<S> Q, MatrixView<S> D);
 
 /// A(r, :) += factors[r] · B(r, :), both [rows, cols]; factors [rows].
 template <class S>

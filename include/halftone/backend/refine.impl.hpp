@@ -3,24 +3,25 @@
 
 #include <algorithm>  // copy_n
 #include <atomic>
+#include <cmath>  // llround, sqrt
 #include <vector>
 
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/quantize.impl.hpp"
 #include "halftone/backend/refine.hpp"
+#include "halftone/backend/refit_planes.impl.hpp"
 
 namespace halftone {
 namespace detail {
 
-template <class S>
-RefineBlock<S> refine_block(const char* who, const UniformCells<S>& cells, const RefinedColumns<S>& given) {
+template <class S, template <class> class Cells>
+RefineBlock<S> refine_block(const char* who, const Cells<S>& cells, const RefinedColumns<S>& given) {
   const Index rows = given.Q.rows, in = given.Q.cols, width = given.width;
   require_shape<S>(who, "H", given.H.rows, given.H.cols, width, width);
   require_shape<S>(who, "G", given.G.rows, given.G.cols, rows, in);
   require_shape<S>(who, "codes", given.codes.rows, given.codes.cols, rows, in);
   require_shape<S>(who, "E", given.E.rows, given.E.cols, rows, width);
-  require_shape<S>(who, "scales", cells.scales.rows, cells.scales.cols, cells.zeros.rows, rows);
-  require_shape<S>(who, "zeros", cells.zeros.rows, cells.zeros.cols, cells.scales.rows, rows);
+  require_cells(who, cells, rows);
   RefineBlock<S> block{};
   block.width = width;
   block.columns = given.columns;
@@ -36,12 +37,6 @@ RefineBlock<S> refine_block(const char* who, const UniformCells<S>& cells, const
   block.ldcodes = given.codes.stride;
   block.kept = given.kept;
   block.kept_type = given.kept_type;
-  block.scales = cells.scales.data;
-  block.zeros = cells.zeros.data;
-  block.ld_scales = cells.scales.stride;
-  block.ld_zeros = cells.zeros.stride;
-  block.group_of_column = cells.group_of_position;
-  block.top = cells.top;
   return block;
 }
 
@@ -52,48 +47,63 @@ RefineBlock<S> rows_from(RefineBlock<S> block, Index first) {
   block.Q += first * block.ldq;
   block.E += first * block.lde;
   block.codes += first * block.ldcodes;
-  block.scales += first;
-  block.zeros += first;
   return block;
 }
 
-/// Calls body(row) for every row of a matrix with `cols` columns, in parallel.
-template <class Body>
-void each_row(const Context<Cpu>& context, Index rows, Index cols, Body&& body) {
-  parallel_pieces(context.threads(), rows, rows_of_unit(cols), [&](Index first, Index last) {
-    for (Index r = first; r < last; ++r) body(r);
-  });
+template <class S>
+auto descent_kernel(const RefineKernels<S>& kernels, const UniformCells<S>&) {
+  return kernels.descend;
 }
-
-/// Σ f(j) for j in [0, count) in double, in eight interleaved sums.
-template <class Term>
-double lane_sum(Index count, Term&& term) {
-  constexpr Index lanes = 8;
-  double lane[lanes] = {};
-  Index j = 0;
-  for (; j + lanes <= count; j += lanes)
-    for (Index l = 0; l < lanes; ++l) lane[l] += term(j + l);
-  for (; j < count; ++j) lane[0] += term(j);
-  double sum = 0;
-  for (double value : lane) sum += value;
-  return sum;
+template <class S>
+auto descent_kernel(const RefineKernels<S>& kernels, const BinaryCells<S>&) {
+  return kernels.descend_binary;
+}
+template <class S>
+auto search_kernel(const RefineKernels<S>& kernels, const UniformCells<S>&) {
+  return kernels.search;
+}
+template <class S>
+auto search_kernel(const RefineKernels<S>& kernels, const BinaryCells<S>&) {
+  return kernels.search_binary;
 }
 
 }  // namespace detail
 
-template <class S>
-Index descend_columns(const Context<Cpu>& context, const UniformCells<S>& cells, const RefinedColumns<S>& block) {
+template <class S, template <class> class Cells>
+Index descend_columns(const Context<Cpu>& context, const Cells<S>& cells, const RefinedColumns<S>& block) {
   const detail::RefineBlock<S> whole = detail::refine_block("descend_columns", cells, block);
   const Index rows = block.Q.rows, width = block.width;
   if (rows == 0 || width == 0) return 0;
   const int threads = rows * width * width < 200000 ? 1 : context.threads();
+  const auto kernel = detail::descent_kernel(context.kernels().template refine<S>(), cells);
   std::atomic<Index> moves{0};  // of integers: the order of the sum changes nothing
   parallel_pieces(threads, rows, detail::rows_per_piece<S>(width), [&](Index first, Index last) {
     Matrix<S> workspace(4 * width, detail::row_lanes<S>);
-    moves +=
-        context.kernels().template refine<S>().descend(detail::rows_from(whole, first), last - first, workspace.data());
+    moves += kernel(detail::rows_from(whole, first), cells.from_row(first), last - first, workspace.data());
   });
   return moves;
+}
+
+template <class S, template <class> class Cells>
+Index search_columns(const Context<Cpu>& context, const Cells<S>& cells, const RefinedColumns<S>& given,
+                     const SearchEffort& effort) {
+  detail::RefineBlock<S> block = detail::refine_block("search_columns", cells, given);
+  const Index rows = given.Q.rows, width = given.width;
+  if (rows == 0 || width == 0) return 0;
+  constexpr Index step = detail::search_padding;
+  Matrix<S> H(width, (width + step - 1) / step * step, S(0));
+  for (Index i = 0; i < width; ++i) std::copy_n(given.H.row(i), width, H.row(i));
+  block.H = H.data();
+  block.ldh = H.cols();
+  const auto share = [&](double of) { return std::max<Index>(1, std::llround(of * static_cast<double>(width))); };
+  const detail::SearchLimits limits{share(effort.steps), share(effort.patience), effort.rest};
+  const auto kernel = detail::search_kernel(context.kernels().template refine<S>(), cells);
+  std::atomic<Index> changed{0};
+  parallel_pieces(context.threads(), rows, 16, [&](Index first, Index last) {
+    Matrix<S> workspace(1, 7 * block.ldh + limits.steps);
+    changed += kernel(detail::rows_from(block, first), cells.from_row(first), limits, last - first, workspace.data());
+  });
+  return changed;
 }
 
 template <class S>
@@ -151,6 +161,38 @@ Index refit_scales(const Context<Cpu>& context, MatrixView<const S> C, MatrixVie
     steps[r] = static_cast<S>(step);
     scales[r] = scale;
     for (Index t = 0; t < C.cols; ++t) Q(r, columns[t]) = scale * c[t];
+    changed += 1;
+  });
+  return changed;
+}
+
+template <class S>
+void sign_planes(const Context<Cpu>& context, MatrixView<const std::uint8_t> codes, const std::int32_t* columns,
+                 int bits, MatrixView<S> out) {
+  detail::require_shape<S>("sign_planes", "out", out.rows, out.cols, bits * codes.rows, out.cols);
+  detail::each_row(context, out.rows, out.cols, [&](Index line) {
+    const Index plane = line / codes.rows;
+    const std::uint8_t* const code = codes.row(line % codes.rows);
+    for (Index t = 0; t < out.cols; ++t) out(line, t) = (code[columns[t]] >> plane & 1) != 0 ? S(1) : S(-1);
+  });
+}
+
+template <class S>
+Index refit_planes(const Context<Cpu>& context, MatrixView<const S> A, MatrixView<const S> P, const S* ones_H,
+                   MatrixView<const S> G, const RefittedBinary<S>& refitted, MatrixView<S> Q, MatrixView<S> D) {
+  constexpr const char* who = "refit_planes";
+  const Index rows = Q.rows, bits = refitted.grid.alphas.rows;
+  detail::require_shape<S>(who, "A", A.rows, A.cols, bits * rows, D.cols);
+  detail::require_shape<S>(who, "P", P.rows, P.cols, A.rows, A.cols);
+  detail::require_shape<S>(who, "G", G.rows, G.cols, rows, Q.cols);
+  detail::require_shape<S>(who, "D", D.rows, D.cols, rows, D.cols);
+  std::atomic<Index> changed{0};
+  detail::each_row(context, rows, bits * D.cols, [&](Index r) {
+    detail::PlaneRow row;
+    detail::plane_equations(A, P, ones_H, G.row(r), refitted.columns, r, rows, row);
+    std::fill_n(D.row(r), D.cols, S(0));
+    if (!detail::solve_planes(refitted, r, row)) return;
+    detail::store_planes(refitted, r, row, Q.row(r), D);
     changed += 1;
   });
   return changed;

@@ -7,7 +7,11 @@
 
 namespace halftone {
 enum class ScaleType : std::int32_t;
-}
+template <class S>
+struct UniformCells;
+template <class S>
+struct BinaryCells;
+}  // namespace halftone
 
 namespace halftone::detail {
 
@@ -25,17 +29,31 @@ struct RefineBlock {
   Index ldcodes;
   const std::uint8_t* kept;  ///< [in] or null
   ScaleType kept_type;
-  const S *scales, *zeros;  ///< [groups, rows]
-  Index ld_scales, ld_zeros;
-  const std::int32_t* group_of_column;  ///< [in]
-  S top;
+};
+
+/// Columns that a search takes at a time: whole vectors of every instruction set.
+inline constexpr Index search_padding = 16;
+
+/// How far a search goes in one row of a block.
+struct SearchLimits {
+  Index steps;     ///< moves at most
+  Index patience;  ///< moves without a new best state after which it gives up
+  Index rest;      ///< moves for which a column rests after its own
 };
 
 template <class S>
 struct RefineKernels {
-  /// descend_columns on `rows` rows; returns the moves made. `workspace`: 4 · width · row_lanes<S> numbers, 64-byte
-  /// aligned.
-  Index (*descend)(const RefineBlock<S>& block, Index rows, S* workspace);
+  /// descend_columns on `rows` rows, cells from the first of them on, their groups by column of the matrix; returns the
+  /// moves made. `workspace`: 4 · width · row_lanes<S> numbers, 64-byte aligned.
+  Index (*descend)(const RefineBlock<S>& block, const UniformCells<S>& cells, Index rows, S* workspace);
+  Index (*descend_binary)(const RefineBlock<S>& block, const BinaryCells<S>& cells, Index rows, S* workspace);
+
+  /// search_columns on `rows` rows; returns the codes changed. The rows of H are padded with zeros to ldh numbers, a
+  /// multiple of search_padding. `workspace`: 7 · ldh + limits.steps numbers, 64-byte aligned.
+  Index (*search)(const RefineBlock<S>& block, const UniformCells<S>& cells, const SearchLimits& limits, Index rows,
+                  S* workspace);
+  Index (*search_binary)(const RefineBlock<S>& block, const BinaryCells<S>& cells, const SearchLimits& limits,
+                         Index rows, S* workspace);
 };
 
 }  // namespace halftone::detail

@@ -2,6 +2,8 @@
 // the layer's quadratic objective in the scales alone.)
 #pragma once
 
+#include <algorithm>  // min
+
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/linear_algebra.hpp"
 #include "halftone/backend/refine.hpp"
@@ -47,6 +49,38 @@ Index refit_uniform(const Context<Backend>& context, const RefitTask<S>& task, S
   } else {
     scale_rows<S>(context, C.view(), steps.data());
     gemm<S>(context, Transpose::No, Transpose::No, S(1), codes_H, H, S(1), task.G);
+  }
+  return changed;
+}
+
+/// Binary-coded grids: least squares in α and β under H (refit_planes), in pieces of rows, since the signs of a piece
+/// need bits times its room. Returns the rows that changed. Cost: bits · rows · width² multiply-adds and
+/// rows · width · in.
+template <class S, class Backend>
+Index refit_binary(const Context<Backend>& context, const RefitTask<S>& task, ScaleType type,
+                   const FittedBinary<S>& grid) {
+  constexpr Index piece = 256;
+  const Index width = task.width, bits = grid.alphas.rows, most = std::min(piece, task.Q.rows);
+  auto own = context.template allocate<S>(width, width);
+  auto A = context.template allocate<S>(bits * most, width), P = context.template allocate<S>(bits * most, width);
+  auto D = context.template allocate<S>(most, width), ones = context.template allocate<S>(1, width),
+       ones_H = context.template allocate<S>(1, width);
+  gather_columns<S>(context, task.H, task.columns, own.view());
+  ones.fill(S(1));
+  gemm<S>(context, Transpose::No, Transpose::No, S(1), ones.view(), own.view(), S(0), ones_H.view());
+  Index changed = 0;
+  for (Index row = 0; row < task.Q.rows; row += piece) {
+    const Index rows = std::min(piece, task.Q.rows - row);
+    const auto codes = task.codes.middle_rows(row, rows);
+    const MatrixView<S> signs = A.view().middle_rows(0, bits * rows), products = P.view().middle_rows(0, bits * rows),
+                        moved = D.view().middle_rows(0, rows), G = task.G.middle_rows(row, rows);
+    sign_planes<S>(context, codes, task.columns, static_cast<int>(bits), signs);
+    gemm<S>(context, Transpose::No, Transpose::No, S(1), signs, own.view(), S(0), products);
+    const RefittedBinary<S> refitted{grid.from_row(row), type, codes, task.columns};
+    const Index here =
+        refit_planes<S>(context, signs, products, ones_H.data(), G, refitted, task.Q.middle_rows(row, rows), moved);
+    if (here > 0) gemm<S>(context, Transpose::No, Transpose::No, S(1), moved, task.H, S(1), G);
+    changed += here;
   }
   return changed;
 }

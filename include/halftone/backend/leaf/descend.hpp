@@ -34,24 +34,6 @@ HALFTONE_HOST_DEVICE S round_kept(S value, ScaleType type) {
   return value < S(0) ? -static_cast<S>(held) : static_cast<S>(held);
 }
 
-/// Uniform grids of a tile's rows in one group.
-template <class S>
-struct DescentLanes {
-  S scales[row_lanes<S>], zeros[row_lanes<S>], top;
-
-  HALFTONE_HOST_DEVICE void load(const RefineBlock<S>& block, Index group, Index row, Index count) {
-    top = block.top;
-    for (Index l = 0; l < row_lanes<S>; ++l) {  // lanes beyond the last row are 0 and stay there
-      scales[l] = l < count ? block.scales[group * block.ld_scales + row + l] : S(1);
-      zeros[l] = l < count ? block.zeros[group * block.ld_zeros + row + l] : S(0);
-    }
-  }
-  HALFTONE_HOST_DEVICE S round(Index lane, S w, S& code) const {
-    code = encode(w, scales[lane], zeros[lane], top);
-    return decode(code, scales[lane], zeros[lane]);
-  }
-};
-
 /// Moves every lane of column t to `rounded(lane, w, code)`, w = q − g / h the minimiser of the row's objective in this
 /// column alone, where that lowers the objective: (q' − q)(2 g + h (q' − q)) < 0. Returns the lanes moved.
 template <class S, class Rounded>
@@ -76,15 +58,15 @@ HALFTONE_HOST_DEVICE Index move_column(S h, Index t, const DescentTile<S>& tile,
 }
 
 /// One pass over the tile; returns the moves made.
-template <class S, class Cells>
-HALFTONE_HOST_DEVICE Index descend_tile(const RefineBlock<S>& block, Index row, Index count,
-                                        const DescentTile<S>& tile) {
+template <class S, class Lanes>
+HALFTONE_HOST_DEVICE Index descend_tile(const RefineBlock<S>& block, const typename Lanes::Cells& cells, Index row,
+                                        Index count, const DescentTile<S>& tile) {
   constexpr Index depth = 8;
   DiffusionBlock<S> push{};  // g_c −= error_t H_tc: the update of error diffusion, with H in the place of its factor
   push.U = block.H;
   push.ldu = block.ldh;
   const DiffusionTile<S> buffers{tile.gradient, tile.error, nullptr, nullptr};
-  Cells cells{};
+  Lanes grids{};
   Index moves = 0;
   for (Index t0 = 0, group = -1; t0 < block.width; t0 += depth) {
     const Index t1 = t0 + depth < block.width ? t0 + depth : block.width, before = moves;
@@ -95,11 +77,11 @@ HALFTONE_HOST_DEVICE Index descend_tile(const RefineBlock<S>& block, Index row, 
       if (block.kept && block.kept[column] != 0) {
         moved = move_column(h, t, tile, [&](Index, S w, S&) { return round_kept(w, block.kept_type); });
       } else {
-        if (block.group_of_column[column] != group) {
-          group = block.group_of_column[column];
-          cells.load(block, group, row, count);
+        if (cells.group_of_position[column] != group) {
+          group = cells.group_of_position[column];
+          grids.load(cells, group, row, count);
         }
-        moved = move_column(h, t, tile, [&](Index lane, S w, S& code) { return cells.round(lane, w, code); });
+        moved = move_column(h, t, tile, [&](Index lane, S w, S& code) { return grids.round(lane, w, code); });
       }
       if (moved > 0) push_errors<S, 1, false>(push, buffers, t, t + 1, t1);
       moves += moved;
@@ -123,9 +105,9 @@ HALFTONE_HOST_DEVICE void store_moves(const RefineBlock<S>& block, Index row, In
     }
 }
 
-/// See RefineKernels::descend.
-template <class S, class Cells>
-Index descend(const RefineBlock<S>& block, Index rows, S* workspace) {
+template <class S, class Lanes>
+HALFTONE_HOST_DEVICE Index descend_rows(const RefineBlock<S>& block, const typename Lanes::Cells& cells, Index rows,
+                                        S* workspace) {
   constexpr Index lanes = row_lanes<S>;
   const Index size = block.width * lanes;
   const DescentTile<S> tile{workspace, workspace + size, workspace + 2 * size, workspace + 3 * size};
@@ -134,12 +116,26 @@ Index descend(const RefineBlock<S>& block, Index rows, S* workspace) {
     const Index count = rows - row < lanes ? rows - row : lanes;
     load_columns(block.G + row * block.ldg, block.ldg, block.columns, count, block.width, tile.gradient);
     load_columns<S>(block.Q + row * block.ldq, block.ldq, block.columns, count, block.width, tile.value);
-    const Index moved = descend_tile<S, Cells>(block, row, count, tile);
+    const Index moved = descend_tile<S, Lanes>(block, cells, row, count, tile);
     store_rows(tile.error, count, block.width, block.E + row * block.lde, block.lde);
     if (moved > 0) store_moves(block, row, count, tile);
     moves += moved;
   }
   return moves;
+}
+
+/// See RefineKernels::descend.
+template <class S>
+Index descend(const RefineBlock<S>& block, const UniformCells<S>& cells, Index rows, S* workspace) {
+  return descend_rows<S, UniformLanes<S>>(block, cells, rows, workspace);
+}
+
+/// See RefineKernels::descend_binary.
+template <class S>
+Index descend_binary(const RefineBlock<S>& block, const BinaryCells<S>& cells, Index rows, S* workspace) {
+  if (cells.bits == 2) return descend_rows<S, BinaryLanes<S, 2>>(block, cells, rows, workspace);
+  if (cells.bits == 3) return descend_rows<S, BinaryLanes<S, 3>>(block, cells, rows, workspace);
+  return descend_rows<S, BinaryLanes<S, 4>>(block, cells, rows, workspace);
 }
 
 }  // namespace halftone::detail::HALFTONE_LEAF

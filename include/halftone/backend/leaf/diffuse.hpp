@@ -1,8 +1,7 @@
 // Leaf kernel: the column loop of error diffusion (Algorithm 1 of 2210.17323) on a tile of rows.
 #pragma once
 
-#include "halftone/backend/leaf/lanes.hpp"
-#include "halftone/quant/grid.hpp"
+#include "halftone/backend/leaf/lane_cells.hpp"
 
 namespace halftone::detail::HALFTONE_LEAF {
 
@@ -14,8 +13,8 @@ struct DiffusionTile {
 };
 
 /// Rounds column j of the tile: w becomes its quantised value, `error` what is left of it over U_jj.
-template <class S, bool Diffusing>
-HALFTONE_HOST_DEVICE void round_column(const DiffusionBlock<S>& block, const S* scales, const S* zeros, Index j,
+template <class S, bool Diffusing, class Lanes>
+HALFTONE_HOST_DEVICE void round_column(const DiffusionBlock<S>& block, const Lanes& grids, Index j,
                                        const DiffusionTile<S>& tile) {
   constexpr Index lanes = row_lanes<S>;
   S* HALFTONE_RESTRICT w = tile.w + j * lanes;
@@ -23,8 +22,8 @@ HALFTONE_HOST_DEVICE void round_column(const DiffusionBlock<S>& block, const S* 
   S* HALFTONE_RESTRICT error = tile.error + j * lanes;
   const S diagonal = Diffusing ? block.U[j * block.ldu + j] : S(1);
   for (Index l = 0; l < lanes; ++l) {
-    const S code = encode(w[l], scales[l], zeros[l], block.top);
-    const S value = decode(code, scales[l], zeros[l]);
+    S code;
+    const S value = grids.round(l, w[l], code);
     if constexpr (Diffusing) error[l] = (w[l] - value) / diagonal;
     w[l] = value;
     codes[l] = static_cast<std::uint8_t>(static_cast<std::int32_t>(code));
@@ -59,40 +58,31 @@ HALFTONE_HOST_DEVICE void push_errors(const DiffusionBlock<S>& block, const Diff
   }
 }
 
-/// Scales and zeros of the tile's rows in one group; lanes beyond `count` get 1 and 0.
-template <class S>
-HALFTONE_HOST_DEVICE void load_cells(const DiffusionBlock<S>& block, Index group, Index row, Index count, S* scales,
-                                     S* zeros) {
-  for (Index l = 0; l < row_lanes<S>; ++l) {
-    scales[l] = l < count ? block.scales[group * block.ld_scales + row + l] : S(1);
-    zeros[l] = l < count ? block.zeros[group * block.ld_zeros + row + l] : S(0);
-  }
-}
-
-template <class S, bool Diffusing, bool Second>
-HALFTONE_HOST_DEVICE void diffuse_tile(const DiffusionBlock<S>& block, Index row, Index count,
-                                       const DiffusionTile<S>& tile) {
+template <class S, bool Diffusing, bool Second, class Lanes>
+HALFTONE_HOST_DEVICE void diffuse_tile(const DiffusionBlock<S>& block, const typename Lanes::Cells& cells, Index row,
+                                       Index count, const DiffusionTile<S>& tile) {
   constexpr Index lanes = row_lanes<S>, depth = 8;
-  S scales[lanes], zeros[lanes];
+  Lanes grids;
   for (Index j0 = 0, group = -1; j0 < block.width; j0 += depth) {
     const Index j1 = j0 + depth < block.width ? j0 + depth : block.width;
     for (Index j = j0; j < j1; ++j) {
-      if (block.group_of_position[j] != group) {
-        group = block.group_of_position[j];
-        load_cells(block, group, row, count, scales, zeros);
+      if (cells.group_of_position[j] != group) {
+        group = cells.group_of_position[j];
+        grids.load(cells, group, row, count);
       }
       if (Second || block.before)
         for (Index l = 0; l < lanes; ++l) tile.before[j * lanes + l] = tile.w[j * lanes + l];
-      round_column<S, Diffusing>(block, scales, zeros, j, tile);
+      round_column<S, Diffusing>(block, grids, j, tile);
       if constexpr (Diffusing) push_errors<S, 1, Second>(block, tile, j, j + 1, j1);
     }
     if (Diffusing && j1 < block.width) push_errors<S, depth, Second>(block, tile, j0, j1, block.width);
   }
 }
 
-/// See QuantizeKernels::diffuse.
-template <class S>
-void diffuse(const DiffusionBlock<S>& block, Index rows, S* workspace) {
+/// diffuse_block and round_block with the grids that `Lanes` holds.
+template <class S, class Lanes>
+HALFTONE_HOST_DEVICE void diffuse_rows(const DiffusionBlock<S>& block, const typename Lanes::Cells& cells, Index rows,
+                                       S* workspace) {
   constexpr Index lanes = row_lanes<S>;
   const Index size = block.width * lanes;
   const DiffusionTile<S> tile{workspace, workspace + size, workspace + 2 * size,
@@ -101,17 +91,34 @@ void diffuse(const DiffusionBlock<S>& block, Index rows, S* workspace) {
     const Index count = rows - row < lanes ? rows - row : lanes;
     load_rows(block.W + row * block.ldw, block.ldw, count, block.width, tile.w);
     if (!block.U)
-      diffuse_tile<S, false, false>(block, row, count, tile);
+      diffuse_tile<S, false, false, Lanes>(block, cells, row, count, tile);
     else if (!block.P)
-      diffuse_tile<S, true, false>(block, row, count, tile);
+      diffuse_tile<S, true, false, Lanes>(block, cells, row, count, tile);
     else
-      diffuse_tile<S, true, true>(block, row, count, tile);
+      diffuse_tile<S, true, true, Lanes>(block, cells, row, count, tile);
     store_rows(tile.w, count, block.width, block.W + row * block.ldw, block.ldw);
     for (Index r = 0; r < count; ++r)
       for (Index c = 0; c < block.width; ++c) block.codes[(row + r) * block.ldcodes + c] = tile.codes[c * lanes + r];
     if (block.E) store_rows(tile.error, count, block.width, block.E + row * block.lde, block.lde);
     if (block.before) store_rows(tile.before, count, block.width, block.before + row * block.ldbefore, block.ldbefore);
   }
+}
+
+/// See QuantizeKernels::diffuse.
+template <class S>
+void diffuse(const DiffusionBlock<S>& block, const UniformCells<S>& cells, Index rows, S* workspace) {
+  diffuse_rows<S, UniformLanes<S>>(block, cells, rows, workspace);
+}
+
+/// See QuantizeKernels::diffuse_binary.
+template <class S>
+void diffuse_binary(const DiffusionBlock<S>& block, const BinaryCells<S>& cells, Index rows, S* workspace) {
+  if (cells.bits == 2)
+    diffuse_rows<S, BinaryLanes<S, 2>>(block, cells, rows, workspace);
+  else if (cells.bits == 3)
+    diffuse_rows<S, BinaryLanes<S, 3>>(block, cells, rows, workspace);
+  else
+    diffuse_rows<S, BinaryLanes<S, 4>>(block, cells, rows, workspace);
 }
 
 }  // namespace halftone::detail::HALFTONE_LEAF

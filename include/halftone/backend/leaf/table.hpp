@@ -9,6 +9,7 @@
 #include "halftone/backend/leaf/fit_grid.hpp"
 #include "halftone/backend/leaf/nn.hpp"
 #include "halftone/backend/leaf/products.hpp"
+#include "halftone/backend/leaf/search.hpp"
 #include "halftone/backend/leaf/triangles.hpp"
 
 namespace halftone::detail::HALFTONE_LEAF {
@@ -25,18 +26,33 @@ inline constexpr NnKernels<S> nn_table{
     .divergence = divergence<S>,
 };
 
+template <class S>
+inline constexpr QuantizeKernels<S> quantize_table{
+    .diffuse = diffuse<S>,
+    .diffuse_binary = diffuse_binary<S>,
+    .fit_grid = fit_grid<S>,
+};
+
+template <class S>
+inline constexpr RefineKernels<S> refine_table{
+    .descend = descend<S>,
+    .descend_binary = descend_binary<S>,
+    .search = search<S>,
+    .search_binary = search_binary<S>,
+};
+
 inline constexpr CpuKernels table{
     .isa = HALFTONE_LEAF_ISA,
     .products = "eigen",
     .linear_f32 = {.gemm = gemm<float>, .factor = factor<float>, .solve_rows = solve_rows<float>},
     .linear_f64 = {.gemm = gemm<double>, .factor = factor<double>, .solve_rows = solve_rows<double>},
-    .quantize_f32 = {.diffuse = diffuse<float>, .fit_grid = fit_grid<float>},
-    .quantize_f64 = {.diffuse = diffuse<double>, .fit_grid = fit_grid<double>},
+    .quantize_f32 = quantize_table<float>,
+    .quantize_f64 = quantize_table<double>,
     .nn_f32 = nn_table<float>,
     .nn_f64 = nn_table<double>,
     .binary = {.ramps = fill_ramps, .minima = find_minima, .scores = find_scores},
-    .refine_f32 = {.descend = descend<float, DescentLanes<float>>},
-    .refine_f64 = {.descend = descend<double, DescentLanes<double>>},
+    .refine_f32 = refine_table<float>,
+    .refine_f64 = refine_table<double>,
 };
 
 }  // namespace halftone::detail::HALFTONE_LEAF

@@ -1,0 +1,94 @@
+// The binary-coded grids of a whole matrix while it is being solved: the counterpart of UniformGrids in grid_fit.hpp.
+#pragma once
+
+#include <algorithm>  // min
+
+#include "halftone/backend/binary_grid.hpp"
+#include "halftone/quant/grid_refit.hpp"
+
+namespace halftone {
+
+/// A grid policy of the error-diffusion core (solver/error_diffusion.hpp): fit and cells.
+template <class S, class Backend>
+class BinaryGrids {
+ public:
+  /// `rows` × `groups` of W. The candidates must outlive the grids; `options` are those that they were made of.
+  BinaryGrids(const Context<Backend>& context, const BinaryCandidates& candidates, const GridOptions& options,
+              Index rows, Index groups)
+      : candidates_(&candidates),
+        options_(options),
+        alphas_(context.template allocate<float>(groups * candidates.bits(), rows)),
+        biases_(context.template allocate<float>(groups, rows)),
+        levels_(context.template allocate<S>(groups * candidates.levels(), rows)),
+        thresholds_(context.template allocate<S>(groups * (candidates.levels() - 1), rows)),
+        codes_(context.template allocate<std::uint8_t>(groups * candidates.levels(), rows)) {}
+
+  /// Fits one group on its columns W [rows, columns]; importance [columns] or null (see fit_binary_grid).
+  void fit(const Context<Backend>& context, Index group, MatrixView<const S> W, const S* importance) {
+    fit_binary_grid(context, *candidates_, W, importance, fitted(group, 0, W.rows));
+  }
+
+  /// Fits every group on W [rows, in], groups of consecutive columns; importance [in] or null.
+  /// Parallel over groups and chunks of rows.
+  void fit_all(const Context<Backend>& context, MatrixView<const S> W, const S* importance) {
+    constexpr Index chunk = 64;
+    const Index width = options_.group_columns(W.cols), chunks = (W.rows + chunk - 1) / chunk;
+    parallel_for(context.threads(), biases_.rows() * chunks, [&](Index unit) {
+      const Index group = unit / chunks, column = group * width, row = unit % chunks * chunk;
+      const Index rows = std::min(chunk, W.rows - row), columns = std::min(width, W.cols - column);
+      fit_binary_grid(context, *candidates_, W.block(row, column, rows, columns),
+                      importance == nullptr ? nullptr : importance + column, fitted(group, row, rows));
+    });
+  }
+
+  /// What the column loop reads. group_of_position[j] is the group of the block's column j.
+  BinaryCells<S> cells(const std::int32_t* group_of_position) const {
+    return {levels_.view(), thresholds_.view(), codes_.view(), group_of_position, candidates_->bits()};
+  }
+
+  /// Moves α and β of one group to what suits its codes best under H, and Q, G and codes with them
+  /// (quant/grid_refit.hpp).
+  Index refit(const Context<Backend>& context, Index group, const RefitTask<S>& task) {
+    return refit_binary(context, task, options_.scale_type, fitted(group, 0, task.Q.rows));
+  }
+
+  /// The code whose value is nearest to 0, for the columns [first, codes.cols) of codes [rows, in], which are kept.
+  /// groups [in].
+  void write_zero_codes(const Context<Backend>& context, const std::int32_t* groups, Index first,
+                        MatrixView<std::uint8_t> codes) const {
+    if (first == codes.cols) return;
+    auto kept = context.template allocate<S>(codes.rows, codes.cols - first);
+    set_zero(context, kept.view());
+    round_block(context, cells(groups + first), kept.view(), codes.middle_cols(first, codes.cols - first));
+  }
+
+  /// As results hold them. `in`: columns of W.
+  BinaryGrid stored(const Context<Backend>& context, Index in) const {
+    const auto alphas = context.download(alphas_.view()), biases = context.download(biases_.view());
+    BinaryGrid grid{candidates_->bits(), options_.group_columns(in), dtype_of(options_.scale_type),
+                    Matrix<float>(alphas.cols(), alphas.rows()), Matrix<float>(biases.cols(), biases.rows())};
+    for (Index r = 0; r < alphas.cols(); ++r) {
+      for (Index i = 0; i < alphas.rows(); ++i) grid.alphas(r, i) = alphas(i, r);
+      for (Index g = 0; g < biases.rows(); ++g) grid.biases(r, g) = biases(g, r);
+    }
+    return grid;
+  }
+
+ private:
+  /// The places of one group's rows [row, row + rows).
+  FittedBinary<S> fitted(Index group, Index row, Index rows) {
+    const Index bits = candidates_->bits(), levels = candidates_->levels();
+    return {alphas_.view().block(group * bits, row, bits, rows), biases_.row(group) + row,
+            levels_.view().block(group * levels, row, levels, rows),
+            thresholds_.view().block(group * (levels - 1), row, levels - 1, rows),
+            codes_.view().block(group * levels, row, levels, rows)};
+  }
+
+  const BinaryCandidates* candidates_;
+  GridOptions options_;
+  typename Backend::template Matrix<float> alphas_, biases_;  // [groups · k, rows], [groups, rows]
+  typename Backend::template Matrix<S> levels_, thresholds_;  // [groups · 2^k, rows], [groups · (2^k − 1), rows]
+  typename Backend::template Matrix<std::uint8_t> codes_;     // [groups · 2^k, rows]
+};
+
+}  // namespace halftone
