@@ -26,8 +26,10 @@ constexpr std::string_view automatic_formats[] = {"compressed-tensors", "gptq", 
 Index code_bits(const MatrixPlan& plan) {
   const Index groups = checked_product(plan.rows, plan.grid.groups(plan.cols));
   const Index scale_bits = dtype_bits(dtype_of(plan.grid.scale_type));
-  return checked_product(plan.rows, plan.cols) * plan.grid.bits +
-         groups * (scale_bits + (plan.grid.symmetric ? 0 : plan.grid.bits)) + (plan.group_index ? 32 * plan.cols : 0);
+  const Index parameters =
+      plan.binary_coded ? (plan.grid.bits + 1) * scale_bits : scale_bits + (plan.grid.symmetric ? 0 : plan.grid.bits);
+  return checked_product(plan.rows, plan.cols) * plan.grid.bits + groups * parameters +
+         (plan.group_index ? 32 * plan.cols : 0) + plan.outlier_columns * (scale_bits * plan.rows + 32);
 }
 
 /// The quantised matrix as `format` stores it. Throws what Format::check throws.
@@ -56,6 +58,7 @@ PlannedMatrix plan_matrix(const Context<Cpu>& context, const Model& model, const
   matrix.act_order = quantizer->act_order();
   matrix.group_index = quantizer->group_index();
   matrix.outlier_columns = quantizer->outlier_columns(matrix.cols);
+  matrix.binary_coded = quantizer->binary_coded();
   planned.moments = quantizer->moments();
   format.check(matrix);
   planned.code_bits = code_bits(matrix);

@@ -42,6 +42,8 @@ json layer_json(const LayerReport& layer, bool with_clock) {
                  {"damping", solve.damping},
                  {"damping_steps", solve.damping_steps},
                  {"dead_columns", solve.dead_columns},
+                 {"refine_rounds", solve.refine_rounds},
+                 {"refine_gain", solve.refine_gain},
                  {"tokens", solve.tokens},
                  {"notes", solve.notes}};
   if (with_clock) object["seconds"] = solve.seconds;
@@ -61,6 +63,8 @@ LayerReport parse_layer(const json& object) try {
   layer.solve.damping = number_of(object.at("damping"));
   layer.solve.damping_steps = object.at("damping_steps").get<int>();
   layer.solve.dead_columns = object.at("dead_columns").get<Index>();
+  layer.solve.refine_rounds = object.at("refine_rounds").get<int>();
+  layer.solve.refine_gain = number_of(object.at("refine_gain"));
   layer.solve.tokens = object.at("tokens").get<Index>();
   layer.solve.notes = object.at("notes").get<std::vector<std::string>>();
   if (object.contains("seconds")) layer.solve.seconds = number_of(object.at("seconds"));

@@ -58,7 +58,9 @@ int main() {
   InputStatistics<float, Cpu> statistics(context, in, Moments::Second);
   statistics.add(X.view());
   const GridOptions grid{.bits = 3, .group_size = 20};
-  const GptqSolver<float, Cpu> gptq(context, GptqOptions{.grid = grid});
+  GptqOptions options;
+  options.grid = grid;
+  const GptqSolver<float, Cpu> gptq(context, options);
   const RtnSolver<float, Cpu> rtn(context, RtnOptions{.grid = grid});
   const QuantizedMatrix diffused = gptq.quantize(W.view(), gptq.prepare(statistics));
   const QuantizedMatrix rounded = rtn.quantize(W.view(), rtn.prepare(statistics));

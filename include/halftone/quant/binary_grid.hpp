@@ -19,6 +19,16 @@ namespace halftone {
 
 struct UniformGrid;  // quant/quantized_matrix.hpp
 
+/// What codes of a matrix are.
+enum class Coding : std::int32_t {
+  Uniform = 0,  ///< scale · (code − zero)
+  Binary = 1,   ///< Σ α_i·(±1) + β
+};
+template <>
+struct EnumWords<Coding> {
+  static constexpr std::string_view values[] = {"uniform", "binary"};
+};
+
 /// Which step vectors the search for a binary-coded grid tries.
 enum class BinaryShapes : std::int32_t {
   All = 0,   ///< every partition of 2^n − 1 into k parts

@@ -40,6 +40,8 @@ struct SolveReport {
   int damping_steps = 0;   ///< rungs of the damping ladder above the one asked for
   Index dead_columns = 0;  ///< inputs that are zero in every calibration token
   Index tokens = 0;        ///< calibration tokens behind H
+  int refine_rounds = 0;   ///< rounds of refinement done
+  double refine_gain = 0;  ///< share of the layer's objective that they won
   double seconds = 0;
   std::vector<std::string> notes;  ///< sentences: fallbacks, damping raised, too few tokens
 };

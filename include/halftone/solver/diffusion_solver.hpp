@@ -1,12 +1,14 @@
 // The space that the papers' methods are points of: target × outlier columns × grid × groups × order, on one
-// error-diffusion core. GptqSolver, GptqV2Solver, OwqSolver and GptqtSolver are this class with other defaults.
+// error-diffusion core. GptqSolver, GptqV2Solver, OwqSolver and GptqtSolver are this class with
+// other options.
 //
 //   1. order the columns, damp, factor                   factored_moments.hpp      once a stage
 //   2. move the weights to the target                    target.hpp                W* = W + β·W·D·Hd⁻¹, target shift
 //   3. choose the outlier columns, put them last         outliers.hpp              a factor of the matrix's own order
 //   4. fit the grids                                     quant/grid_fit.hpp        static groups
 //   5. round column by column, diffuse the errors        error_diffusion.hpp       P beside it, target alpha
-//   6. back to the original columns; codes, grids, outlier columns, report
+//   6. refine codes and grids                            refine.hpp                off in the papers' presets
+//   7. back to the original columns; codes, grids, outlier columns, report
 //
 // Cost: 2/3·in³ flops for the factor, 2·out·in²/2 for the updates, out·in² for the report's denominator; target alpha
 // adds 2/3·in³ for P (once a stage) and as much again for its updates. The same bytes for any number of threads.
@@ -14,12 +16,13 @@
 
 #include <optional>
 
-#include "halftone/quant/binary_grid.hpp"
+#include "halftone/quant/binary_fit.hpp"
 #include "halftone/quant/grid_fit.hpp"
 #include "halftone/quant/metrics.hpp"
 #include "halftone/solver/error_diffusion.hpp"
 #include "halftone/solver/factored_moments.hpp"
 #include "halftone/solver/outliers.hpp"
+#include "halftone/solver/refine.hpp"
 #include "halftone/solver/solver.hpp"
 #include "halftone/solver/target.hpp"
 
@@ -35,21 +38,24 @@ struct EnumWords<OrderKey> {
   static constexpr std::string_view values[] = {"diagonal", "sensitivity"};
 };
 
-/// `Preset` says what a method is called and where it departs from these defaults: see gptq.hpp.
-template <class Preset>
 struct DiffusionOptions {
-  GridOptions grid{.search = Preset::search};
+  GridOptions grid{};
+  Coding coding = Coding::Uniform;
+  BinaryOptions binary{};
   double damping = 0.01;
   std::int64_t block_size = 128;
   bool act_order = false;
-  OrderKey order_key = Preset::order_key;
+  OrderKey order_key = OrderKey::Diagonal;
   GroupMode groups = GroupMode::Static;
-  TargetOptions target{.target = Preset::target};
-  OutlierOptions outliers;
+  TargetOptions target{};
+  OutlierOptions outliers{};
+  RefineOptions refine{};
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     GridOptions::fields(self.grid, visit);
+    visit(choice("coding", self.coding, "uniform: scale and zero; binary: sign planes, 2 .. 4 bits (GPTQT)"));
+    BinaryOptions::fields(self.binary, visit);
     visit(real("damping", self.damping, 0, 1,
                "λ / mean(diag H); `percdamp` of the GPTQ code (0.01 there, 0.05 in GPTQModel)"));
     visit(integer("block_size", self.block_size, 1, 65536, "columns between two updates of the rest of the matrix; B"));
@@ -58,24 +64,26 @@ struct DiffusionOptions {
     visit(choice("groups", self.groups, "static: grids before the solve; fresh, reference: at a group's turn"));
     TargetOptions::fields(self.target, visit);
     OutlierOptions::fields(self.outliers, visit);
+    RefineOptions::fields(self.refine, visit);
   }
 };
 
-template <class Scalar, class Backend, class Preset>
+/// One point of the space. Methods are names for points: see PresetSolver.
+template <class Scalar, class Backend>
 class DiffusionSolver {
  public:
-  using Options = DiffusionOptions<Preset>;
-  /// Order, damping and factor of a stage, and GPTQv2's P in that order.
+  /// Order, damping and factor of a stage; GPTQv2's P in that order; what refinement needs.
   struct Prepared : FactoredMoments<Scalar, Backend> {
-    typename Backend::template Matrix<Scalar> P;  ///< [in, in]; empty unless the target is alpha
+    typename Backend::template Matrix<Scalar> P;       ///< [in, in]; empty unless the target is alpha
+    typename Backend::template Matrix<Scalar> damped;  ///< Hd [in, in] by original column; empty without refinement
   };
-  static constexpr std::string_view name = Preset::name, help = Preset::help, paper = Preset::paper;
 
-  /// Throws Status::InvalidArgument for options out of bounds. The context must outlive the solver.
-  explicit DiffusionSolver(const Context<Backend>& context, Options options = {});
+  /// Throws Status::InvalidArgument, naming `name`, for options out of bounds. The context must outlive the solver.
+  DiffusionSolver(const Context<Backend>& context, std::string_view name, const DiffusionOptions& options);
 
-  const Options& options() const { return options_; }
+  const DiffusionOptions& options() const { return options_; }
   const GridOptions& grid() const { return options_.grid; }
+  bool binary_coded() const { return options_.coding == Coding::Binary; }
   Moments moments() const { return options_.target.target == Target::Symmetric ? Moments::Second : Moments::Cross; }
   bool act_order() const { return options_.act_order; }
   /// Groups of positions in a changed order: the result stores which column is in which.
@@ -94,28 +102,72 @@ class DiffusionSolver {
 
  private:
   using BackendMatrix = typename Backend::template Matrix<Scalar>;
-  using Grids = UniformGrids<Scalar, Backend>;
+
+  /// What a matrix is while it is being solved; columns in their original order.
+  struct Working {
+    BackendMatrix values;                                   ///< [out, in]
+    typename Backend::template Matrix<std::uint8_t> codes;  ///< [out, in]
+    std::vector<std::int32_t> group_of_column;
+    double loss = 0;  ///< Σ e² of the column loop
+  };
 
   /// Damps and factors in the given order; P with it where the target asks for it.
   Prepared prepare_order(const InputStatistics<Scalar, Backend>& statistics, InputDiagonal diagonal,
                          std::vector<std::int32_t> order) const;
   /// W without dead columns, in the backend's memory.
   BackendMatrix cleared(MatrixView<const Scalar> W, const Prepared& prepared) const;
+  /// What the codes should come close to under Hd: the weights, moved by the shift of the target.
+  BackendMatrix aimed_at(MatrixView<const Scalar> W, const Prepared& moments, double beta) const;
   /// The stage's factor in an order of the matrix's own, where it keeps columns or orders them by sensitivity.
   std::optional<Prepared> own_order(MatrixView<const Scalar> W, const Prepared& prepared) const;
+  /// Steps 2 to 7 on grids of one kind. `damped`: of the stage.
+  template <class Grids>
+  QuantizedMatrix solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments,
+                        const BackendMatrix& damped) const;
   /// Static grids, on the columns that are rounded: the first `rounded` of moments.order.
+  template <class Grids>
   void fit_static(Grids& grids, MatrixView<const Scalar> W, const Prepared& moments, Index rounded) const;
-  /// Runs the core on `values` (original order in, original order out). Returns Σ e².
-  double diffuse(Grids& grids, BackendMatrix& values, Matrix<std::uint8_t>& codes, std::vector<std::int32_t>& groups,
-                 const Prepared& moments, Index rounded) const;
+  /// Runs the core on the values, which come back rounded.
+  template <class Grids>
+  Working diffuse(Grids& grids, BackendMatrix values, const Prepared& moments, Index rounded) const;
+  template <class Grids>
+  RefineReport refine_codes(Grids& grids, Working& working, MatrixView<const Scalar> target, const Prepared& moments,
+                            const BackendMatrix& damped, Index rounded) const;
   OutlierColumns take_outliers(const BackendMatrix& values, const Prepared& moments, Index rounded) const;
   double error_of(MatrixView<const Scalar> W, BackendMatrix values, const Prepared& moments,
                   std::optional<double> loss) const;
 
   const Context<Backend>* context_;
-  Options options_;
+  std::string_view name_;
+  DiffusionOptions options_;
+  std::optional<BinaryCandidates> candidates_;  ///< of a binary-coded grid
+};
+
+/// The options of a method: a preset's, to depart from.
+template <class Preset>
+struct PresetOptions : DiffusionOptions {
+  PresetOptions() : DiffusionOptions(Preset::options()) {}
+};
+
+/// A method of the papers: `Preset` names a point of the space (see gptq.hpp).
+template <class Scalar, class Backend, class Preset>
+class PresetSolver : public DiffusionSolver<Scalar, Backend> {
+ public:
+  using Options = PresetOptions<Preset>;
+  static constexpr std::string_view name = Preset::name, help = Preset::help, paper = Preset::paper;
+
+  /// Throws Status::InvalidArgument for options out of bounds. The context must outlive the solver.
+  explicit PresetSolver(const Context<Backend>& context, const Options& options = {})
+      : DiffusionSolver<Scalar, Backend>(context, name, options) {}
 };
 
 }  // namespace halftone
 
+#if defined(HALFTONE_COMPILED)
+namespace halftone {
+extern template class DiffusionSolver<float, Cpu>;
+extern template class DiffusionSolver<double, Cpu>;
+}  // namespace halftone
+#else
 #include "halftone/solver/diffusion_solver.impl.hpp"
+#endif

@@ -5,26 +5,32 @@
 
 namespace halftone {
 
-template <class Scalar, class Backend, class Preset>
-DiffusionSolver<Scalar, Backend, Preset>::DiffusionSolver(const Context<Backend>& context, Options options)
-    : context_(&context), options_(options) {
+template <class Scalar, class Backend>
+DiffusionSolver<Scalar, Backend>::DiffusionSolver(const Context<Backend>& context, std::string_view name,
+                                                  const DiffusionOptions& options)
+    : context_(&context), name_(name), options_(options) {
   validate_options(name, options_);
   check_grid(name, options_.grid);
+  if (!binary_coded()) return;
+  require(!options_.grid.symmetric, Status::InvalidArgument, name,
+          ": option 'sym' is true with binary coding, which has a bias a group; wanted false");
+  candidates_.emplace(name, options_.grid, options_.binary);
 }
 
-template <class Scalar, class Backend, class Preset>
-auto DiffusionSolver<Scalar, Backend, Preset>::prepare(const InputStatistics<Scalar, Backend>& statistics) const
-    -> Prepared {
-  InputDiagonal diagonal = input_diagonal(name, statistics);
+template <class Scalar, class Backend>
+auto DiffusionSolver<Scalar, Backend>::prepare(const InputStatistics<Scalar, Backend>& statistics) const -> Prepared {
+  InputDiagonal diagonal = input_diagonal(name_, statistics);
   auto order = act_order() ? descending_order(diagonal.values) : natural_order(statistics.width());
-  return prepare_order(statistics, std::move(diagonal), std::move(order));
+  Prepared prepared = prepare_order(statistics, std::move(diagonal), std::move(order));
+  if (options_.refine.refine > 0 && prepared.factored) prepared.damped = damped_moments(prepared);
+  return prepared;
 }
 
-template <class Scalar, class Backend, class Preset>
-auto DiffusionSolver<Scalar, Backend, Preset>::prepare_order(const InputStatistics<Scalar, Backend>& statistics,
-                                                             InputDiagonal diagonal,
-                                                             std::vector<std::int32_t> order) const -> Prepared {
-  Prepared prepared{factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping), {}};
+template <class Scalar, class Backend>
+auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scalar, Backend>& statistics,
+                                                     InputDiagonal diagonal, std::vector<std::int32_t> order) const
+    -> Prepared {
+  Prepared prepared{factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping), {}, {}};
   if (options_.target.target == Target::Alpha && prepared.factored) {
     const auto D = ordered_cross_moments(prepared);
     prepared.P = second_update_matrix(*context_, D.view(), std::as_const(prepared.factor).view(),
@@ -33,16 +39,25 @@ auto DiffusionSolver<Scalar, Backend, Preset>::prepare_order(const InputStatisti
   return prepared;
 }
 
-template <class Scalar, class Backend, class Preset>
-auto DiffusionSolver<Scalar, Backend, Preset>::cleared(MatrixView<const Scalar> W, const Prepared& prepared) const
+template <class Scalar, class Backend>
+auto DiffusionSolver<Scalar, Backend>::cleared(MatrixView<const Scalar> W, const Prepared& prepared) const
     -> BackendMatrix {
   auto values = context_->upload(W);
   if (prepared.report.dead_columns > 0) clear_columns(*context_, values.view(), prepared.diagonal.dead.data());
   return values;
 }
 
-template <class Scalar, class Backend, class Preset>
-auto DiffusionSolver<Scalar, Backend, Preset>::own_order(MatrixView<const Scalar> W, const Prepared& prepared) const
+template <class Scalar, class Backend>
+auto DiffusionSolver<Scalar, Backend>::aimed_at(MatrixView<const Scalar> W, const Prepared& moments, double beta) const
+    -> BackendMatrix {
+  if (beta == 0) return cleared(W, moments);
+  auto values = shifted_weights(moments, W, static_cast<Scalar>(beta));
+  if (moments.report.dead_columns > 0) clear_columns(*context_, values.view(), moments.diagonal.dead.data());
+  return values;
+}
+
+template <class Scalar, class Backend>
+auto DiffusionSolver<Scalar, Backend>::own_order(MatrixView<const Scalar> W, const Prepared& prepared) const
     -> std::optional<Prepared> {
   const Index kept = outlier_columns(W.cols);
   const bool by_sensitivity = act_order() && options_.order_key == OrderKey::Sensitivity;
@@ -54,9 +69,10 @@ auto DiffusionSolver<Scalar, Backend, Preset>::own_order(MatrixView<const Scalar
   return prepare_order(*prepared.statistics, prepared.diagonal, order_with_outliers(order, sensitivities, kept));
 }
 
-template <class Scalar, class Backend, class Preset>
-void DiffusionSolver<Scalar, Backend, Preset>::fit_static(Grids& grids, MatrixView<const Scalar> W,
-                                                          const Prepared& moments, Index rounded) const {
+template <class Scalar, class Backend>
+template <class Grids>
+void DiffusionSolver<Scalar, Backend>::fit_static(Grids& grids, MatrixView<const Scalar> W, const Prepared& moments,
+                                                  Index rounded) const {
   if (rounded == W.cols) return grids.fit_all(*context_, W, moments.importance.data());
   std::vector<std::int32_t> columns(moments.order.begin(),
                                     moments.order.begin() + static_cast<std::ptrdiff_t>(rounded));
@@ -76,10 +92,10 @@ void DiffusionSolver<Scalar, Backend, Preset>::fit_static(Grids& grids, MatrixVi
   }
 }
 
-template <class Scalar, class Backend, class Preset>
-double DiffusionSolver<Scalar, Backend, Preset>::diffuse(Grids& grids, BackendMatrix& values,
-                                                         Matrix<std::uint8_t>& codes, std::vector<std::int32_t>& groups,
-                                                         const Prepared& moments, Index rounded) const {
+template <class Scalar, class Backend>
+template <class Grids>
+auto DiffusionSolver<Scalar, Backend>::diffuse(Grids& grids, BackendMatrix values, const Prepared& moments,
+                                               Index rounded) const -> Working {
   const Context<Backend>& context = *context_;
   const Index in = values.cols();
   const bool reorder = moments.order != natural_order(in);
@@ -89,25 +105,41 @@ double DiffusionSolver<Scalar, Backend, Preset>::diffuse(Grids& grids, BackendMa
     importance = reordered(context, importance, moments.order);
   }
   const DiffusionPlan plan{rounded, options_.block_size, options_.groups, grid().group_columns(in)};
-  groups = groups_of_positions(plan, moments.order);
+  const std::vector<std::int32_t> groups = groups_of_positions(plan, moments.order);
 
+  Working working;
+  working.codes = context.template allocate<std::uint8_t>(values.rows(), in);
   const SecondTerm<Scalar> second{moments.P.view(), options_.target.second};
-  auto device_codes = context.template allocate<std::uint8_t>(values.rows(), in);
-  const double loss = diffuse_errors(context, plan, moments.factor.view(), values.view(), grids,
-                                     std::as_const(importance).data(), groups.data(), device_codes.view(), second);
-  grids.write_zero_codes(context, groups.data(), rounded, device_codes.view());
+  working.loss = diffuse_errors(context, plan, moments.factor.view(), values.view(), grids,
+                                std::as_const(importance).data(), groups.data(), working.codes.view(), second);
+  grids.write_zero_codes(context, groups.data(), rounded, working.codes.view());
+  const std::vector<std::int32_t> position = inverse_order(moments.order);
   if (reorder) {
-    const std::vector<std::int32_t> position = inverse_order(moments.order);
     values = reordered(context, values, position);
-    device_codes = reordered(context, device_codes, position);
+    working.codes = reordered(context, working.codes, position);
   }
-  codes = context.download(std::as_const(device_codes).view());
-  return loss;
+  for (std::int32_t place : position) working.group_of_column.push_back(groups[static_cast<std::size_t>(place)]);
+  working.values = std::move(values);
+  return working;
 }
 
-template <class Scalar, class Backend, class Preset>
-OutlierColumns DiffusionSolver<Scalar, Backend, Preset>::take_outliers(const BackendMatrix& values,
-                                                                       const Prepared& moments, Index rounded) const {
+template <class Scalar, class Backend>
+template <class Grids>
+RefineReport DiffusionSolver<Scalar, Backend>::refine_codes(Grids& grids, Working& working,
+                                                            MatrixView<const Scalar> target, const Prepared& moments,
+                                                            const BackendMatrix& damped, Index rounded) const {
+  std::vector<std::uint8_t> kept(moments.order.size(), 0);
+  for (std::size_t p = static_cast<std::size_t>(rounded); p < kept.size(); ++p)
+    kept[static_cast<std::size_t>(moments.order[p])] = 1;
+  const RefinedLayer<Scalar> layer{
+      target,        damped.view(), working.values.view(), working.codes.view(), working.group_of_column,
+      moments.order, kept,          grid().scale_type};
+  return refine(*context_, layer, grids, options_.refine);
+}
+
+template <class Scalar, class Backend>
+OutlierColumns DiffusionSolver<Scalar, Backend>::take_outliers(const BackendMatrix& values, const Prepared& moments,
+                                                               Index rounded) const {
   OutlierColumns outliers;
   outliers.columns.assign(moments.order.begin() + static_cast<std::ptrdiff_t>(rounded), moments.order.end());
   if (outliers.columns.empty()) return outliers;
@@ -122,44 +154,60 @@ OutlierColumns DiffusionSolver<Scalar, Backend, Preset>::take_outliers(const Bac
   return outliers;
 }
 
-template <class Scalar, class Backend, class Preset>
-QuantizedMatrix DiffusionSolver<Scalar, Backend, Preset>::quantize(MatrixView<const Scalar> W,
-                                                                   const Prepared& prepared) const {
+template <class Scalar, class Backend>
+QuantizedMatrix DiffusionSolver<Scalar, Backend>::quantize(MatrixView<const Scalar> W, const Prepared& prepared) const {
   const auto start = std::chrono::steady_clock::now();
-  const Context<Backend>& context = *context_;
-  const Index in = W.cols;
-  check_weights(name, context, W, prepared.width());
-
+  check_weights(name_, *context_, W, prepared.width());
   const std::optional<Prepared> own = own_order(W, prepared);
   const Prepared& moments = own ? *own : prepared;
-  const Index rounded = in - outlier_columns(in);
-  const bool shift = options_.target.target == Target::Shift;
-  auto values = shift ? shifted_weights(moments, W, static_cast<Scalar>(options_.target.beta)) : context.upload(W);
-  if (moments.report.dead_columns > 0) clear_columns(context, values.view(), moments.diagonal.dead.data());
-  Grids grids(context, grid(), W.rows, grid().groups(in));
+  const Index groups = grid().groups(W.cols);
+  QuantizedMatrix result =
+      binary_coded()
+          ? solve(BinaryGrids<Scalar, Backend>(*context_, *candidates_, grid(), W.rows, groups), W, moments,
+                  prepared.damped)
+          : solve(UniformGrids<Scalar, Backend>(*context_, grid(), W.rows, groups), W, moments, prepared.damped);
+  result.report.seconds = seconds_since(start);
+  return result;
+}
+
+template <class Scalar, class Backend>
+template <class Grids>
+QuantizedMatrix DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scalar> W,
+                                                        const Prepared& moments, const BackendMatrix& damped) const {
+  const Context<Backend>& context = *context_;
+  const TargetOptions& target = options_.target;
+  const Index in = W.cols, rounded = in - outlier_columns(in);
+  const bool refined = !damped.empty() && moments.factored;
+  auto values = aimed_at(W, moments, target.target == Target::Shift ? target.beta : 0);
   if (options_.groups == GroupMode::Static) fit_static(grids, std::as_const(values).view(), moments, rounded);
+  BackendMatrix aim;  // of refinement; the second update's is the shift by α
+  if (refined)
+    aim = target.target == Target::Alpha ? aimed_at(W, moments, target.alpha)
+                                         : context.upload(std::as_const(values).view());
+
+  Working working = diffuse(grids, std::move(values), moments, rounded);
+  RefineReport gained;
+  if (refined) gained = refine_codes(grids, working, std::as_const(aim).view(), moments, damped, rounded);
 
   QuantizedMatrix result;
-  std::vector<std::int32_t> groups;
-  const double loss = diffuse(grids, values, result.codes, groups, moments, rounded);
-  result.outliers = take_outliers(values, moments, rounded);
+  result.codes = context.download(std::as_const(working.codes).view());
   result.grid = grids.stored(context, in);
+  result.outliers = take_outliers(working.values, moments, rounded);
+  if (group_index()) result.group_index = working.group_of_column;
   result.report = moments.report;
-  if (group_index())
-    for (std::int32_t position : inverse_order(moments.order))
-      result.group_index.push_back(groups[static_cast<std::size_t>(position)]);
-  const bool exact_loss = options_.target.target == Target::Symmetric && rounded == in;
+  result.report.refine_rounds = gained.rounds;
+  if (gained.before > 0) result.report.refine_gain = 1 - gained.after / gained.before;
+  const bool exact_loss = target.target == Target::Symmetric && rounded == in && !refined;
   result.report.relative_error =
-      error_of(W, std::move(values), moments, exact_loss ? std::optional(loss) : std::nullopt);
-  result.report.seconds = seconds_since(start);
+      error_of(W, std::move(working.values), moments, exact_loss ? std::optional(working.loss) : std::nullopt);
   return result;
 }
 
 /// tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ). Where nothing but rounding moved the weights the numerator is the core's Σ e² less
 /// the damping's part, and no product is needed; it is computed where that difference would cancel.
-template <class Scalar, class Backend, class Preset>
-double DiffusionSolver<Scalar, Backend, Preset>::error_of(MatrixView<const Scalar> W, BackendMatrix values,
-                                                          const Prepared& moments, std::optional<double> loss) const {
+template <class Scalar, class Backend>
+double DiffusionSolver<Scalar, Backend>::error_of(MatrixView<const Scalar> W, BackendMatrix values,
+                                                  const Prepared& moments, std::optional<double> loss) const {
   const auto H = moments.statistics->second_moments().view();
   const double reference = quadratic_form(*context_, W, H);
   add_scaled(*context_, values.view(), Scalar(-1), W);

@@ -41,24 +41,34 @@ struct FactoredMoments {
 
 namespace detail {
 
-/// Factors H + damping · mean · I in the precision T; empty if a pivot fails. Dead columns are decoupled: off-diagonal
-/// 0, diagonal 1 (in units of the mean, so that scaling H changes nothing, where the GPTQ code puts a plain 1).
+/// (H + damping · mean · I) · scale in the precision T, columns in `order`. Dead columns are decoupled: off-diagonal 0,
+/// diagonal 1 (in units of the mean, so that scaling H changes nothing, where the GPTQ code puts a plain 1). On and
+/// above the diagonal.
 template <class T, class S, class Backend>
-typename Backend::template Matrix<S> factor_once(const FactoredMoments<S, Backend>& moments, double damping) {
+typename Backend::template Matrix<T> damped_system(const FactoredMoments<S, Backend>& moments,
+                                                   const std::vector<std::int32_t>& order, double damping) {
   const auto& context = moments.statistics->context();
   const auto& H = moments.statistics->second_moments();
   const double added = damping * moments.diagonal.mean * moments.scale;
   std::vector<double> diagonal = moments.diagonal.values;
   for (std::size_t i = 0; i < diagonal.size(); ++i)
     diagonal[i] = moments.diagonal.dead[i] != 0 ? 1 + added : diagonal[i] * moments.scale + added;
-  auto U = context.template allocate<T>(H.rows(), H.cols());
-  gather_system(context, H.view(), moments.order.data(), moments.diagonal.dead.data(), diagonal.data(), moments.scale,
-                U.view());
+  auto system = context.template allocate<T>(H.rows(), H.cols());
+  gather_system(context, H.view(), order.data(), moments.diagonal.dead.data(), diagonal.data(), moments.scale,
+                system.view());
+  return system;
+}
+
+/// Factors Hd in the precision T; empty if a pivot fails.
+template <class T, class S, class Backend>
+typename Backend::template Matrix<S> factor_once(const FactoredMoments<S, Backend>& moments, double damping) {
+  const auto& context = moments.statistics->context();
+  auto U = damped_system<T>(moments, moments.order, damping);
   if (inverse_factor(context, U.view()) >= 0) return {};
   if constexpr (std::is_same_v<T, S>) {
     return U;
   } else {
-    auto rounded = context.template allocate<S>(H.rows(), H.cols());
+    auto rounded = context.template allocate<S>(U.rows(), U.cols());
     convert(context, std::as_const(U).view(), rounded.view());
     if (find_nonfinite(context, std::as_const(rounded).view())) return {};
     return rounded;
@@ -88,6 +98,14 @@ void factor_with_ladder(FactoredMoments<S, Backend>& moments, double damping) {
 }
 
 }  // namespace detail
+
+/// Hd · scale [in, in] in the original order of columns, both triangles: what refinement lowers its objective under.
+template <class S, class Backend>
+typename Backend::template Matrix<S> damped_moments(const FactoredMoments<S, Backend>& moments) {
+  auto damped = detail::damped_system<S>(moments, natural_order(moments.width()), moments.report.damping);
+  mirror_upper(moments.statistics->context(), damped.view());
+  return damped;
+}
 
 /// Damps and factors H with its columns in `order`.
 template <class S, class Backend>

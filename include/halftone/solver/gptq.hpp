@@ -18,13 +18,11 @@ struct GptqPreset {
   static constexpr std::string_view name = "gptq";
   static constexpr std::string_view help = "columns one after the other, errors compensated by the columns behind";
   static constexpr std::string_view paper = "arXiv 2210.17323";
-  static constexpr GridSearch search = GridSearch::MinMax;
-  static constexpr OrderKey order_key = OrderKey::Diagonal;
-  static constexpr Target target = Target::Symmetric;
+  static DiffusionOptions options() { return {}; }
 };
 
-using GptqOptions = DiffusionOptions<GptqPreset>;
+using GptqOptions = PresetOptions<GptqPreset>;
 template <class Scalar, class Backend>
-using GptqSolver = DiffusionSolver<Scalar, Backend, GptqPreset>;
+using GptqSolver = PresetSolver<Scalar, Backend, GptqPreset>;
 
 }  // namespace halftone

@@ -16,13 +16,11 @@ struct GptqV2Preset {
   static constexpr std::string_view name = "gptqv2";
   static constexpr std::string_view help = "GPTQ against the full-precision stream, by a second update (GPTAQ)";
   static constexpr std::string_view paper = "arXiv 2504.02692";
-  static constexpr GridSearch search = GridSearch::MinMax;
-  static constexpr OrderKey order_key = OrderKey::Diagonal;
-  static constexpr Target target = Target::Alpha;
+  static DiffusionOptions options() { return {.target = {.target = Target::Alpha}}; }
 };
 
-using GptqV2Options = DiffusionOptions<GptqV2Preset>;
+using GptqV2Options = PresetOptions<GptqV2Preset>;
 template <class Scalar, class Backend>
-using GptqV2Solver = DiffusionSolver<Scalar, Backend, GptqV2Preset>;
+using GptqV2Solver = PresetSolver<Scalar, Backend, GptqV2Preset>;
 
 }  // namespace halftone

@@ -15,13 +15,13 @@ struct OwqPreset {
   static constexpr std::string_view name = "owq";
   static constexpr std::string_view help = "GPTQ with a few sensitive columns kept in 16 bit";
   static constexpr std::string_view paper = "arXiv 2306.02272";
-  static constexpr GridSearch search = GridSearch::Owq;
-  static constexpr OrderKey order_key = OrderKey::Sensitivity;
-  static constexpr Target target = Target::Symmetric;
+  static DiffusionOptions options() {
+    return {.grid = {.search = GridSearch::Owq}, .order_key = OrderKey::Sensitivity};
+  }
 };
 
-using OwqOptions = DiffusionOptions<OwqPreset>;
+using OwqOptions = PresetOptions<OwqPreset>;
 template <class Scalar, class Backend>
-using OwqSolver = DiffusionSolver<Scalar, Backend, OwqPreset>;
+using OwqSolver = PresetSolver<Scalar, Backend, OwqPreset>;
 
 }  // namespace halftone

@@ -39,6 +39,8 @@ class Quantizer {
   virtual bool group_index() const = 0;
   /// Columns that stay in 16 bit of a matrix with `cols` columns.
   virtual Index outlier_columns(Index cols) const = 0;
+  /// True if results are binary-coded (BinaryGrid), not uniform.
+  virtual bool binary_coded() const = 0;
   /// Every option as text, for journals and reports.
   virtual OptionMap options() const = 0;
 

@@ -32,6 +32,12 @@ class QuantizerOf final : public Quantizer {
     else
       return 0;
   }
+  bool binary_coded() const override {
+    if constexpr (requires { solver_.binary_coded(); })
+      return solver_.binary_coded();
+    else
+      return false;
+  }
   OptionMap options() const override {
     OptionMap map;
     T::Options::fields(solver_.options(),

@@ -2,20 +2,24 @@
 //
 //   tr((Q − T) H (Q − T)ᵀ)      Q [out, in] quantised values, T [out, in] their target, H [in, in] (damped) moments
 //
-// A round is one pass of cyclic coordinate descent over the codes and a refit of each group's grid parameters under H
-// with the codes fixed. Every step lowers the objective of its row or is not taken. With G = (Q − T) H:
+// A round is one pass of cyclic coordinate descent over the codes, one of a search that leaves its local minima, and a
+// refit of each group's grid parameters under H with the codes fixed. Every step lowers the objective of its row or is
+// not taken. With G = (Q − T) H:
 //
 //   codes   column by column: w = Q_j − G_j / H_jj, Q_j moves to the nearest value of its grid, G += ΔQ_j ⊗ H[j, :]
+//   search  block by block of columns: tabu moves of one code to a neighbouring value, row by row
 //   scales  group by group: least squares in the scale (or α, β), rounded to the stored type
 //   kept    (outlier) columns move freely: Q_j = w, rounded to 16 bits
 //
 // Coordinate descent on a quadratic over a lattice is old; on weights it is what CDQuant (2406.17542) and QuantEase
 // (2309.01885) do instead of error diffusion. Here it follows one, where it starts close to a minimum: a few rounds
-// are enough.
+// are enough. Tabu search (Glover 1989) is what works on binary quadratic programs of this size; on the layers of three
+// small models it lowers the objective of GPTQ's codes to 0.50 .. 0.79 of itself where descent alone reaches
+// 0.61 .. 0.89.
 //
-// Cost of a round: 2 · out · in² multiply-adds in products (one pass of error diffusion has out · in² / 2), inside
-// blocks of columns out · in · 128 more; G is formed once before. Memory: G, and at the start Q − T. The same bytes
-// for any number of threads.
+// Cost of a round: 3 · out · in² multiply-adds in products (one pass of error diffusion has out · in² / 2), inside
+// blocks of columns out · in · 128 more, and up to out · in · 1300 in the search; G is formed once before. Memory: G,
+// and at the start Q − T. The same bytes for any number of threads.
 #pragma once
 
 #include <algorithm>  // min, sort
@@ -34,11 +38,13 @@ namespace halftone {
 
 struct RefineOptions {
   int refine = 0;
-  double refine_tolerance = 1e-4;
+  bool refine_search = true;
+  double refine_tolerance = 1e-3;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     visit(integer("refine", self.refine, 0, 1000, "most rounds of refinement after the solve; 0: none"));
+    visit(flag("refine_search", self.refine_search, "refinement searches beyond the nearest minimum (tabu moves)"));
     visit(real("refine_tolerance", self.refine_tolerance, 0, 1,
                "refinement ends with a round that lowers the objective by less than this share of it"));
   }
@@ -118,10 +124,11 @@ MatrixView<const S> rows_of(const Context<Backend>& context, MatrixView<const S>
   return std::as_const(buffer).view();
 }
 
-/// One pass of coordinate descent over all columns. Returns the moves.
-template <class S, class Backend, class Grids>
+/// One pass over the columns of `order`, block by block: `move(cells, block)` changes codes, G follows. Returns the
+/// moves.
+template <class S, class Backend, class Grids, class Move>
 Index sweep_codes(const Context<Backend>& context, const RefinedLayer<S>& layer, std::span<const std::int32_t> order,
-                  const Grids& grids, MatrixView<S> G) {
+                  const Grids& grids, MatrixView<S> G, Move&& move) {
   constexpr std::size_t width = 128;  // columns between two updates of all of G
   const auto cells = grids.cells(layer.group_of_column.data());
   typename Backend::template Matrix<S> buffer;
@@ -135,9 +142,8 @@ Index sweep_codes(const Context<Backend>& context, const RefinedLayer<S>& layer,
     gather_columns<S>(context, rows, columns.data(), own.view());
     const MatrixView<S> E = errors.view().middle_cols(0, count);
     const Index moved =
-        descend_columns<S>(context, cells,
-                           {columns.data(), count, std::as_const(own).view(), G, layer.values, layer.codes, E,
-                            layer.kept.empty() ? nullptr : layer.kept.data(), layer.kept_type});
+        move(cells, RefinedColumns<S>{columns.data(), count, std::as_const(own).view(), G, layer.values, layer.codes, E,
+                                      layer.kept.empty() ? nullptr : layer.kept.data(), layer.kept_type});
     if (moved > 0) gemm<S>(context, Transpose::No, Transpose::No, S(-1), E, rows, S(1), G);
     moves += moved;
   }
@@ -189,11 +195,21 @@ RefineReport refine(const Context<Backend>& context, const RefinedLayer<S>& laye
     order.resize(static_cast<std::size_t>(in));
     std::iota(order.begin(), order.end(), 0);
   }
+  std::vector<std::int32_t> coded;  // what the search may move
+  for (std::int32_t column : order)
+    if (layer.kept.empty() || layer.kept[static_cast<std::size_t>(column)] == 0) coded.push_back(column);
   const auto groups = detail::columns_of_groups(layer);
+  const auto descend = [&](const auto& cells, const RefinedColumns<S>& block) {
+    return descend_columns<S>(context, cells, block);
+  };
+  const auto search = [&](const auto& cells, const RefinedColumns<S>& block) {
+    return search_columns<S>(context, cells, block);
+  };
 
   report.before = report.after = objective();
   for (bool gaining = true; gaining && report.rounds < options.refine; ++report.rounds) {
-    const Index moves = detail::sweep_codes<S>(context, layer, order, grids, G.view());
+    Index moves = detail::sweep_codes<S>(context, layer, order, grids, G.view(), descend);
+    if (options.refine_search) moves += detail::sweep_codes<S>(context, layer, coded, grids, G.view(), search);
     const Index refits = detail::refit_groups<S>(context, layer, groups, grids, G.view());
     const double last = report.after;
     report.after = objective();

@@ -21,7 +21,7 @@ namespace halftone {
 ///     prepare(statistics), quantize(W, prepared)
 ///
 /// Optional: act_order() and group_index(), for solvers that reorder columns, and outlier_columns(cols), for those that
-/// keep some (see Quantizer).
+/// keep some, and binary_coded() (see Quantizer).
 template <class T, class Scalar, class Backend>
 concept SolverFor = std::constructible_from < T,
         const Context<Backend>
@@ -30,7 +30,7 @@ concept SolverFor = std::constructible_from < T,
   { T::name } -> std::convertible_to<std::string_view>;
   { T::help } -> std::convertible_to<std::string_view>;
   { T::paper } -> std::convertible_to<std::string_view>;
-  { solver.options() } -> std::convertible_to<const typename T::Options&>;
+  T::Options::fields(solver.options(), [](const auto&) {});
   { solver.grid() } -> std::convertible_to<const GridOptions&>;
   { solver.moments() } -> std::same_as<Moments>;
   { solver.prepare(statistics) } -> std::same_as<typename T::Prepared>;

@@ -40,7 +40,7 @@ template <Index Terms>
 HALFTONE_HOST_DEVICE void score_shape(const ShapeTable& table, Index shape, const double* ramps, const double* base,
                                       const double* slope, double* scores) {
   for (Index lane = 0; lane < candidate_lanes; lane += vector_lanes<double>)
-    vector_at(scores + lane) =
+    vector_at(scores + lane).v =
         score_lanes<Terms>(table.row + shape * Terms, table.gap + shape * Terms, ramps, base, slope, lane);
 }
 
