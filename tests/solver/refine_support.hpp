@@ -57,8 +57,8 @@ struct Refinable {
   }
 
   RefinedLayer<S> layer() { return {target, H, values, codes, group_of_column, order, kept, kept_type}; }
-  RefineReport refine(int rounds, double tolerance = 0) {
-    return halftone::refine<S>(context, layer(), grids, RefineOptions{rounds, tolerance});
+  RefineReport refine(int rounds, double tolerance = 0, bool search = false) {
+    return halftone::refine<S>(context, layer(), grids, RefineOptions{rounds, search, tolerance});
   }
   UniformCells<S> cells() const { return grids.cells(group_of_column.data()); }
   double scale(Index r, Index j) const {

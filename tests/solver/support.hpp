@@ -26,9 +26,10 @@ struct Layer {
   Layer(const Layer&) = delete;  // the statistics hold a pointer to the context
 
   const Matrix<S>& H() const { return statistics.second_moments(); }
-  QuantizedMatrix gptq(const GptqOptions& options) const { return gptq(options, W, statistics); }
-  QuantizedMatrix gptq(const GptqOptions& options, const Matrix<S>& weights, const InputStatistics<S>& moments) const {
-    const GptqSolver<S, Cpu> solver(context, options);
+  QuantizedMatrix gptq(const DiffusionOptions& options) const { return gptq(options, W, statistics); }
+  QuantizedMatrix gptq(const DiffusionOptions& options, const Matrix<S>& weights,
+                       const InputStatistics<S>& moments) const {
+    const DiffusionSolver<S, Cpu> solver(context, "gptq", options);
     return solver.quantize(weights, solver.prepare(moments));
   }
   QuantizedMatrix rtn(const GridOptions& grid) const {

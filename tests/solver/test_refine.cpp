@@ -130,7 +130,11 @@ TEST_CASE("with a diagonal H rounded codes are the best") {
   Matrix<double> G(15, 40);
   for (Index r = 0; r < 15; ++r)
     for (Index j = 0; j < 40; ++j) G(r, j) = (layer.values(r, j) - layer.target(r, j)) * layer.H(j, j);
-  CHECK(detail::sweep_codes<double>(layer.context, layer.layer(), natural_order(40), layer.grids, G.view()) == 0);
+  const auto descend = [&](const auto& cells, const RefinedColumns<double>& block) {
+    return descend_columns<double>(layer.context, cells, block);
+  };
+  CHECK(detail::sweep_codes<double>(layer.context, layer.layer(), natural_order(40), layer.grids, G.view(), descend) ==
+        0);
   CHECK(layer.codes == codes);
 }
 
@@ -184,6 +188,56 @@ TEST_CASE("refinement is the same bytes for any number of threads") {
   const auto one = refined(1);
   CHECK(one == refined(2));
   CHECK(one == refined(5));
+}
+
+TEST_CASE("the search finds the best codes of a small row, and never leaves with worse ones") {
+  Index optima = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    Refinable<double> layer(8, 6, grid_of(2, -1), seed), fallen(8, 6, grid_of(2, -1), seed);
+    fallen.refine(1);
+    const auto block = [&](Refinable<double>& of, Matrix<double>& G, Matrix<double>& E) {
+      G = Matrix<double>(8, 6, 0.0);
+      for (Index r = 0; r < 8; ++r)
+        for (Index i = 0; i < 6; ++i)
+          for (Index j = 0; j < 6; ++j) G(r, j) += (of.values(r, i) - of.target(r, i)) * of.H(i, j);
+      static const auto columns = natural_order(6);
+      return RefinedColumns<double>{columns.data(), 6, of.H, G, of.values, of.codes, E};
+    };
+    std::vector<double> before;
+    for (Index r = 0; r < 8; ++r) before.push_back(layer.objective(r));
+    Matrix<double> G, E(8, 6);
+    const auto start = layer.values;
+    search_columns<double>(layer.context, layer.cells(), block(layer, G, E), SearchEffort{8, 4, 2});
+    CHECK(layer.consistent());
+    for (Index r = 0; r < 8; ++r) {
+      const double found = layer.objective(r);
+      CHECK(found <= before[static_cast<std::size_t>(r)] * (1 + 1e-12));
+      for (Index j = 0; j < 6; ++j) CHECK(E(r, j) == start(r, j) - layer.values(r, j));
+      double best = found;
+      for (int state = 0; state < 4096; ++state) {
+        for (Index j = 0; j < 6; ++j)
+          layer.values(r, j) = layer.scale(r, j) * ((state >> (2 * j) & 3) - layer.zero(r, j));
+        best = std::min(best, layer.objective(r));
+      }
+      optima += found <= best * (1 + 1e-9);
+    }
+  }
+  CHECK(optima >= 76);  // of 80
+}
+
+TEMPLATE_TEST_CASE("refinement with the search wins more than descent alone, the same on any number of threads", "",
+                   float, double) {
+  using S = TestType;
+  Refinable<S> plain(100, 200, grid_of(2, 64)), searched(100, 200, grid_of(2, 64));
+  plain.refine(4);
+  const auto report = searched.refine(4, 0, true);
+  CHECK(searched.objective() < 0.97 * plain.objective());
+  CHECK(report.after == Approx(searched.objective()).epsilon(sizeof(S) == 4 ? 1e-3 : 1e-9));
+  CHECK(searched.consistent());
+  Refinable<S> threads(100, 200, grid_of(2, 64), 1, 5);
+  threads.refine(4, 0, true);
+  CHECK(threads.codes == searched.codes);
+  CHECK(threads.values == searched.values);
 }
 
 TEST_CASE("rows are refined one by one: their order does not matter") {
