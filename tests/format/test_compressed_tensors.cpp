@@ -145,7 +145,7 @@ TEST_CASE("the loose packing of versions before 0.18 is read") {
       file.put({module_name + suffix, DType::I32, shape}, std::as_bytes(std::span(packed)));
     };
     loose(".weight_packed", 40, 96, false, [&](Index i, Index j) { return matrix.codes(i, j); });
-    loose(".weight_zero_point", 2, 40, true, [&](Index g, Index o) { return matrix.grid.zeros(o, g); });
+    loose(".weight_zero_point", 2, 40, true, [&](Index g, Index o) { return matrix.uniform().zeros(o, g); });
     Json config = describe({plan});
     for (const char* version : {"0.17.1", "0.9.4", "0.18.0"}) {  // the shape alone tells here
       config["quantization_config"]["version"] = version;

@@ -97,7 +97,7 @@ TEST_CASE("a zero point of 0 goes into v2 and never wraps into its neighbours in
     MatrixPlan plan = plan_for(32, 32, 4, -1, false);
     matrix = random_result(plan);
     matrix.uniform().zeros.fill(8);
-    matrix.grid.zeros(0, 0) = 0;
+    matrix.uniform().zeros(0, 0) = 0;
   }
   const GptqFormat v1(1), v2(2);
   const MatrixPlan plan2 = adapted(v2, plan_for(32, 32, 4, -1, false));
@@ -111,7 +111,7 @@ TEST_CASE("a zero point of 0 goes into v2 and never wraps into its neighbours in
                [&] { v1.encode(plan1, matrix, [](auto, auto) {}); });
   expect_error(Status::Unsupported, {module_name, "minimum_zero 1", "gptq_v2"},
                [&] { v1.check(plan_for(32, 32, 4, -1, false)); });
-  matrix.grid.zeros(0, 0) = 1;
+  matrix.uniform().zeros(0, 0) = 1;
   CHECK(encoded(v1, plan1, matrix).at<std::uint32_t>(module_name + ".qzeros", 0) == 0x77777770);
 }
 

@@ -27,7 +27,7 @@ double output_error(const QuantizedMatrix& q, const Matrix<float>& W, const Matr
       double difference = 0, value = 0;
       for (Index i = 0; i < in; ++i) {
         const Index group = q.group_of(i);
-        const double decoded = q.grid.scales(o, group) * (double{1} * q.codes(o, i) - q.grid.zeros(o, group));
+        const double decoded = q.uniform().scales(o, group) * (double{1} * q.codes(o, i) - q.uniform().zeros(o, group));
         difference += X(t, i) * (decoded - W(o, i));
         value += double{X(t, i)} * W(o, i);
       }

@@ -147,7 +147,7 @@ TEST_CASE("layers follow their rules, and a later block sees what an earlier one
     const bool q_or_k = layer.module.ends_with("q_proj") || layer.module.ends_with("k_proj");
     CHECK(layer.bits == (down ? 8 : q_or_k ? 4 : 3));
     CHECK(layer.method == (down ? "rtn" : "gptq"));
-    CHECK(result.quantized(layer.module)->grid.bits == layer.bits);
+    CHECK(result.quantized(layer.module)->bits() == layer.bits);
     if (!down) CHECK(layer.solve.damping == (q_or_k ? 0.1 : 0.01));
   }
   CHECK(report.bits_per_weight > 3);
