@@ -70,6 +70,8 @@ TEST_CASE("the walk solves what a plain loop over the model solves") {
   const Context<Cpu> context(2);
   const std::string name = GENERATE("llama_gqa", "opt", "opt_postnorm", "phi3_fused", "qwen2_bias_tied", "gemma2");
   for (const Method& method : methods()) {
+    if (make_quantizer(context, method.name, {})->binary_coded())
+      continue;  // not in the format whose codes are compared
     const Checkpoint checkpoint(model_folder(name));
     const Model model(checkpoint);
     const auto ids_file = write_ids(folder / concat(name, method.name, ".safetensors"), 12, 24, model.vocabulary());
