@@ -2,12 +2,14 @@
 #include <nlohmann/json.hpp>
 
 #include "format/message.hpp"
+#include "format/native_config.hpp"
 #include "format/packed.hpp"
 #include "halftone/core/error.hpp"
 #include "halftone/format/compressed_tensors.hpp"
 #include "halftone/format/dense.hpp"
 #include "halftone/format/format.hpp"
 #include "halftone/format/gptq.hpp"
+#include "halftone/format/native.hpp"
 
 namespace halftone {
 namespace {
@@ -15,6 +17,7 @@ namespace {
 const DenseFormat dense;
 const CompressedTensorsFormat compressed_tensors;
 const GptqFormat gptq(1), gptq_v2(2);
+const NativeFormat native;
 
 /// Text of a key of quantization_config, or "".
 std::string text_of(const Json& quantization, std::string_view key) {
@@ -34,7 +37,7 @@ const Format* detect_gptq(const Json& quantization) {
 }  // namespace
 
 std::span<const Format* const> formats() {
-  static constexpr const Format* list[] = {&compressed_tensors, &gptq, &gptq_v2, &dense};
+  static constexpr const Format* list[] = {&compressed_tensors, &gptq, &gptq_v2, &native, &dense};
   return list;
 }
 
@@ -53,6 +56,10 @@ const Format* detect_format(const Json& config) {
   const std::string method = text_of(*quantization, "quant_method");
   require(!method.empty(), Status::InvalidData, "config.json: quantization_config has no 'quant_method'");
   if (method == "gptq") return detect_gptq(*quantization);
+  if (method == "halftone") {
+    detail::check_native_version(*quantization);
+    return &native;
+  }
   if (method == "compressed-tensors") {
     const std::string layout = text_of(*quantization, "format");
     require(layout == "pack-quantized", Status::Unsupported, "config.json: compressed-tensors weights of format ",

@@ -20,8 +20,8 @@ struct Candidate {
   ModuleChoice choice;
 };
 
-/// Formats that `auto` tries, the most useful first. Dense expresses everything.
-constexpr std::string_view automatic_formats[] = {"compressed-tensors", "gptq", "gptq_v2", "dense"};
+/// Formats that `auto` tries, the most useful first. Native and dense express everything.
+constexpr std::string_view automatic_formats[] = {"compressed-tensors", "gptq", "gptq_v2", "native", "dense"};
 
 Index code_bits(const MatrixPlan& plan) {
   const Index groups = checked_product(plan.rows, plan.grid.groups(plan.cols));

@@ -33,13 +33,15 @@ struct MatrixPlan {
 /// A matrix as the headers and the config of a checkpoint describe it; nothing of it is read.
 struct StoredMatrix {
   std::string module;
-  Index rows = 0, cols = 0;  ///< [out, in]
-  int bits = 0;              ///< of a code; of an element where it is dense
-  Index group_size = 0;      ///< columns of a full group; 0 where it is dense
-  bool symmetric = false;    ///< no zero points, or all of them in the middle
-  bool group_index = false;  ///< groups do not follow the columns
-  DType dtype = DType::F16;  ///< of the scales; of the elements where it is dense
-  std::int64_t bytes = 0;    ///< of all tensors that hold it
+  Index rows = 0, cols = 0;   ///< [out, in]
+  int bits = 0;               ///< of a code; of an element where it is dense
+  Index group_size = 0;       ///< columns of a full group; 0 where it is dense
+  bool symmetric = false;     ///< no zero points, or all of them in the middle
+  bool group_index = false;   ///< groups do not follow the columns
+  Index outlier_columns = 0;  ///< columns that stay in 16 bit, beside the codes
+  bool binary_coded = false;  ///< codes are signs of planes
+  DType dtype = DType::F16;   ///< of the scales; of the elements where it is dense
+  std::int64_t bytes = 0;     ///< of all tensors that hold it
 
   bool quantized() const { return group_size > 0; }
 };
