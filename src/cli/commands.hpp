@@ -11,6 +11,7 @@ void add_quantize(CLI::App& app, Common& common);
 void add_eval(CLI::App& app, Common& common);
 void add_compare(CLI::App& app, Common& common);
 void add_inspect(CLI::App& app, Common& common);
+void add_export(CLI::App& app, Common& common);
 void add_methods(CLI::App& app, Common& common);
 void add_completion(CLI::App& app);
 

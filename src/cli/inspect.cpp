@@ -42,6 +42,8 @@ json matrix_json(const StoredMatrix& matrix) {
     object["group_size"] = matrix.group_size;
     object["symmetric"] = matrix.symmetric;
     object["group_index"] = matrix.group_index;
+    object["coding"] = word_of(matrix.binary_coded ? Coding::Binary : Coding::Uniform);
+    object["outlier_columns"] = matrix.outlier_columns;
   }
   return object;
 }
@@ -66,8 +68,11 @@ json inspection_json(const Checkpoint& checkpoint, const Inspection& found) {
 
 std::string kind(const StoredMatrix& matrix) {
   if (!matrix.quantized()) return std::string(dtype_name(matrix.dtype));
-  return fmt::format("{}, {} scales{}", matrix.symmetric ? "symmetric" : "asymmetric", dtype_name(matrix.dtype),
-                     matrix.group_index ? ", group index" : "");
+  const char* grid = matrix.binary_coded ? "binary-coded" : matrix.symmetric ? "symmetric" : "asymmetric";
+  std::string text = fmt::format("{}, {} scales", grid, dtype_name(matrix.dtype));
+  if (matrix.group_index) text += ", group index";
+  if (matrix.outlier_columns > 0) text += fmt::format(", {} outlier columns", matrix.outlier_columns);
+  return text;
 }
 
 std::string matrix_table(const std::vector<StoredMatrix>& matrices) {

@@ -62,6 +62,7 @@ int run(int argc, char** argv) {
   add_eval(app, common);
   add_compare(app, common);
   add_inspect(app, common);
+  add_export(app, common);
   add_methods(app, common);
   add_completion(app);
   bool json = false;  // also where parsing fails

@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "format/file.hpp"
+#include "format/mapped_file.hpp"
 
 namespace halftone {
 namespace {
@@ -56,8 +57,10 @@ OutputFolder::OutputFolder(const fs::path& out, bool resume) : final_(resolved(o
   require(vacant || complete_, Status::Conflict, "output folder: ", final_.string(),
           " exists and is not empty, wanted a new or an empty folder");
   require(!resumed_ || resume, Status::Conflict, "output folder: ", partial_.string(),
-          " holds an unfinished run; repeat its command with --resume to go on with it, or remove that folder to "
-          "start again");
+          fs::exists(journal())
+              ? " holds an unfinished run; repeat its command with --resume to go on with it, or remove that folder to "
+                "start again"
+              : " is what a run that was killed has left; remove that folder to start again");
 }
 
 void OutputFolder::create() const {
@@ -89,6 +92,12 @@ void OutputFolder::remove_partial() const {
 void OutputFolder::discard() const noexcept {
   std::error_code ignored;
   fs::remove_all(partial_, ignored);
+}
+
+void copy_small_file(const fs::path& from, const fs::path& to) {
+  const MappedFile content(from);
+  const auto bytes = content.bytes();
+  write_file(to, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 std::int64_t folder_bytes(const fs::path& folder) {

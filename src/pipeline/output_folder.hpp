@@ -42,6 +42,9 @@ class OutputFolder {
   bool resumed_ = false, complete_ = false;
 };
 
+/// A small file with all its bytes; what a killed run left of it is replaced. Throws Status::Io.
+void copy_small_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Bytes of all regular files below a folder.
 std::int64_t folder_bytes(const std::filesystem::path& folder);
 

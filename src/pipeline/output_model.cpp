@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "format/file.hpp"
-#include "format/mapped_file.hpp"
+#include "pipeline/output_folder.hpp"
 #include "pipeline/xxh64.hpp"
 
 namespace halftone {
@@ -23,13 +23,6 @@ Json described_config(const RunPlan& plan, const Checkpoint& source, const Forma
   Json config = source.config();
   format.describe(config, matrix_plans(plan), plan.kept);
   return config;
-}
-
-/// A small file with all its bytes; what a killed run left of it is replaced.
-void copy_small_file(const fs::path& from, const fs::path& to) {
-  const MappedFile content(from);
-  const auto bytes = content.bytes();
-  write_file(to, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 }  // namespace

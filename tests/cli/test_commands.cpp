@@ -23,7 +23,8 @@ TEST_CASE("help and version") {
   const CommandResult help = halftone_command({"--help"});
   CHECK(help.code == 0);
   CHECK(help.err.empty());
-  for (const char* word : {"quantize", "eval", "compare", "inspect", "methods", "completion", "130", "Exit codes"})
+  for (const char* word :
+       {"quantize", "eval", "compare", "inspect", "export", "methods", "completion", "130", "Exit codes"})
     CHECK_THAT(help.out, Catch::Contains(word));
   const CommandResult quantize = halftone_command({"quantize", "--help"});
   CHECK(quantize.code == 0);
@@ -234,7 +235,8 @@ TEST_CASE("completion scripts are what their shells accept") {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const CommandResult script = halftone_command({"completion", shell});
     REQUIRE(script.code == 0);
-    for (const char* word : {"quantize", "compare", "html", "group-size", "compressed-tensors", "hessian"})
+    for (const char* word :
+         {"quantize", "compare", "html", "export", "group-size", "compressed-tensors", "native", "hessian"})
       CHECK_THAT(script.out, Catch::Contains(word));
     put(folder / shell, script.out);
     const std::string check =

@@ -1,6 +1,7 @@
 // Tensors in memory: where a format's encode sends its tensors, and what its decode reads them from.
 #pragma once
 
+#include <algorithm>  // sort
 #include <catch2/catch.hpp>
 #include <cstring>  // memcpy
 #include <map>
@@ -55,15 +56,10 @@ inline MatrixPlan plan_for(Index rows, Index cols, int bits, Index group_size, b
   return plan;
 }
 
-/// Any result that a solver may have for the plan.
-inline QuantizedMatrix random_result(const MatrixPlan& plan, std::uint64_t seed = 1) {
-  Random random(seed);
-  QuantizedMatrix matrix;
+/// Any grid that a plan allows; numbers as the stored type has them.
+inline UniformGrid random_uniform_grid(const MatrixPlan& plan, Random& random) {
   const Index groups = plan.grid.groups(plan.cols);
-  matrix.codes = Matrix<std::uint8_t>(plan.rows, plan.cols);
-  for (Index i = 0; i < matrix.codes.size(); ++i)
-    matrix.codes.data()[i] = static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(plan.grid.levels())));
-  UniformGrid& grid = matrix.uniform();
+  UniformGrid grid;
   grid.bits = plan.grid.bits;
   grid.symmetric = plan.grid.symmetric;
   grid.group_size = plan.grid.group_columns(plan.cols);
@@ -77,9 +73,54 @@ inline QuantizedMatrix random_result(const MatrixPlan& plan, std::uint64_t seed 
     grid.zeros.data()[i] =
         static_cast<std::uint8_t>(grid.symmetric ? 1u << (grid.bits - 1) : lowest + random.below(zeros));
   }
+  return grid;
+}
+
+/// The same of a binary-coded one: alphas that descend, now and then equal or zero.
+inline BinaryGrid random_binary_grid(const MatrixPlan& plan, Random& random) {
+  const Index groups = plan.grid.groups(plan.cols);
+  const DType type = dtype_of(plan.grid.scale_type);
+  BinaryGrid grid{plan.grid.bits, plan.grid.group_columns(plan.cols), type,
+                  Matrix<float>(plan.rows, groups * plan.grid.bits), Matrix<float>(plan.rows, groups)};
+  for (Index i = 0; i < grid.biases.size(); ++i) {
+    grid.biases.data()[i] = rounded_to(type, static_cast<float>(random.uniform() - 0.5));
+    float alpha = 1;
+    for (int k = 0; k < grid.bits; ++k) {
+      if (random.below(4) > 0) alpha = rounded_to(type, alpha * static_cast<float>(random.uniform()));
+      if (random.below(50) == 0) alpha = 0;
+      grid.alphas.data()[i * grid.bits + k] = alpha;
+    }
+  }
+  return grid;
+}
+
+/// Any result that a solver may have for the plan.
+inline QuantizedMatrix random_result(const MatrixPlan& plan, std::uint64_t seed = 1) {
+  Random random(seed);
+  QuantizedMatrix matrix;
+  matrix.codes = Matrix<std::uint8_t>(plan.rows, plan.cols);
+  for (Index i = 0; i < matrix.codes.size(); ++i)
+    matrix.codes.data()[i] = static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(plan.grid.levels())));
+  if (plan.binary_coded)
+    matrix.grid = random_binary_grid(plan, random);
+  else
+    matrix.grid = random_uniform_grid(plan, random);
   if (plan.group_index) {
-    for (Index j = 0; j < plan.cols; ++j) matrix.group_index.push_back(static_cast<std::int32_t>(j / grid.group_size));
+    for (Index j = 0; j < plan.cols; ++j)
+      matrix.group_index.push_back(static_cast<std::int32_t>(j / matrix.group_size()));
     shuffle(std::span(matrix.group_index), random);
+  }
+  if (plan.outlier_columns > 0) {
+    std::vector<std::int32_t>& columns = matrix.outliers.columns;
+    for (Index j = 0; j < plan.cols; ++j) columns.push_back(static_cast<std::int32_t>(j));
+    shuffle(std::span(columns), random);
+    columns.resize(static_cast<std::size_t>(plan.outlier_columns));
+    std::sort(columns.begin(), columns.end());
+    matrix.outliers.dtype = matrix.scale_type();
+    matrix.outliers.values = Matrix<float>(plan.rows, plan.outlier_columns);
+    for (Index i = 0; i < matrix.outliers.values.size(); ++i)
+      matrix.outliers.values.data()[i] =
+          rounded_to(matrix.outliers.dtype, static_cast<float>(4 * random.uniform() - 2));
   }
   return matrix;
 }

@@ -10,7 +10,7 @@ using namespace halftone;
 using namespace halftone::test;
 
 TEST_CASE("an inspection says how each matrix is stored, and what it costs") {
-  for (const char* name : {"gptq", "gptq_v2", "compressed-tensors"}) {
+  for (const char* name : {"gptq", "gptq_v2", "compressed-tensors", "native"}) {
     INFO(name);
     const TemporaryFolder folder;
     const Format& format = find_format(name);

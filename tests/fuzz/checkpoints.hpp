@@ -51,11 +51,15 @@ inline void try_module(const TensorSource& source, const Json& config, std::stri
     });
 }
 
-/// The config that tensors are decoded with: every width, so that shapes alone decide.
+/// The config that tensors are decoded with: every width, so that shapes alone decide; native settings of `n` and `p`.
 inline Json any_width() {
   Json groups = Json::object();
   for (const int bits : {4, 3, 8}) groups["g" + std::to_string(bits)] = {{"weights", {{"num_bits", bits}}}};
-  return {{"quantization_config", {{"config_groups", groups}, {"group_size", 32}}}};
+  const Json uniform = {
+      {"coding", "uniform"}, {"bits", 3}, {"group_size", 16}, {"group_index", true}, {"outliers", true}};
+  const Json binary = {{"coding", "binary"}, {"bits", 2}, {"group_size", 16}, {"modules", {"p"}}};
+  return {{"quantization_config",
+           {{"config_groups", groups}, {"group_size", 32}, {"version", 1}, {"settings", {uniform, binary}}}}};
 }
 
 inline void try_safetensors(std::string_view bytes) {
@@ -92,20 +96,38 @@ inline void try_config(std::string_view bytes, const TensorSource& weights) {
   });
 }
 
-/// Two small modules, one in each packed format.
+/// Small modules: `g` in the formats gptq, `c` in compressed-tensors, `n` and `p` native, of uniform and binary coding.
 inline std::string small_weights() {
-  std::string header = R"({"g.g_idx":{"dtype":"I32","shape":[32],"data_offsets":[0,128]},)"
-                       R"("g.qweight":{"dtype":"I32","shape":[4,32],"data_offsets":[128,640]},)"
-                       R"("g.qzeros":{"dtype":"I32","shape":[1,4],"data_offsets":[640,656]},)"
-                       R"("c.weight_packed":{"dtype":"I32","shape":[2,4],"data_offsets":[656,688]},)"
-                       R"("c.weight_shape":{"dtype":"I64","shape":[2],"data_offsets":[688,704]},)"
-                       R"("c.weight_zero_point":{"dtype":"I32","shape":[1,2],"data_offsets":[704,712]},)"
-                       R"("c.weight_scale":{"dtype":"F16","shape":[2,2],"data_offsets":[712,720]},)"
-                       R"("g.scales":{"dtype":"F16","shape":[1,32],"data_offsets":[720,784]}})";
+  std::string header = "{", data;
+  const auto add = [&](const char* name, const char* type, const char* shape, std::size_t bytes,
+                       std::initializer_list<std::pair<std::size_t, char>> set = {}) {
+    const std::string offsets = std::to_string(data.size()) + "," + std::to_string(data.size() + bytes);
+    header += std::string(header.size() > 1 ? "," : "") + "\"" + name + R"(":{"dtype":")" + type + R"(","shape":)" +
+              shape + R"(,"data_offsets":[)" + offsets + "]}";
+    data.append(bytes, '\0');
+    for (const auto& [at, value] : set) data[data.size() - bytes + at] = value;
+  };
+  add("g.g_idx", "I32", "[32]", 128);
+  add("g.qweight", "I32", "[4,32]", 512);
+  add("g.qzeros", "I32", "[1,4]", 16);
+  add("g.scales", "F16", "[1,32]", 64);
+  add("c.weight_packed", "I32", "[2,4]", 32);
+  add("c.weight_shape", "I64", "[2]", 16, {{0, 2}, {8, 32}});
+  add("c.weight_zero_point", "I32", "[1,2]", 8);
+  add("c.weight_scale", "F16", "[2,2]", 8);
+  add("n.shape", "I64", "[2]", 16, {{0, 2}, {8, 33}});
+  add("n.codes", "I32", "[2,4]", 32);
+  add("n.scales", "F16", "[2,3]", 12);
+  add("n.zeros", "I32", "[1,3]", 12);
+  add("n.group_index", "I32", "[33]", 132, {{128, 2}});
+  add("n.outlier_columns", "I32", "[2]", 8, {{4, 32}});
+  add("n.outlier_values", "F16", "[2,2]", 8);
+  add("p.shape", "I64", "[2]", 16, {{0, 2}, {8, 33}});
+  add("p.planes", "I32", "[2,2,2]", 32);
+  add("p.alphas", "F16", "[2,6]", 24);
+  add("p.biases", "F16", "[2,3]", 12);
+  header += '}';
   header.append((8 - header.size() % 8) % 8, ' ');
-  std::string data(784, '\0');
-  data[688] = 2;
-  data[696] = 32;
   std::string file;
   for (int i = 0; i < 8; ++i) file += static_cast<char>(header.size() >> 8 * i & 0xff);
   return file + header + data;
