@@ -14,15 +14,29 @@ struct Scene {
   std::filesystem::path ids = write_ids(folder / "ids.safetensors", 8, 24, 90);
   std::filesystem::path quantised = folder / "quantised", out = folder / "out";
 
-  RunReport quantize(const std::string& method, const OptionMap& options, const std::string& format = "auto",
-                     const std::filesystem::path& model = model_folder("llama_gqa_bf16")) const {
+  Recipe recipe(const std::string& method, const OptionMap& options, const std::string& format = "auto") const {
     Recipe recipe;
     recipe.method = method;
     recipe.options = options;
     recipe.format = format;
     recipe.calibration.file = ids;
     recipe.layers = {{.match = "o_proj", .keep = true, .method = {}, .options = {}}};
+    return recipe;
+  }
+  RunReport quantize(const Recipe& recipe, const std::filesystem::path& model = model_folder("llama_gqa_bf16")) const {
     return quantize_model(Context<Cpu>(2), model, quantised, recipe);
+  }
+  /// The same on one thread, stopped after the first block and resumed.
+  std::filesystem::path quantize_twice(const Recipe& recipe) const {
+    RunOptions options;
+    options.progress = [](const Progress& progress) { return progress.blocks_done < 1; };
+    const auto model = model_folder("llama_gqa_bf16");
+    const auto run = [&] { quantize_model(Context<Cpu>(1), model, folder / "resumed", recipe, options); };
+    expect_error(Status::Cancelled, {}, run);
+    options.progress = nullptr;
+    options.resume = true;
+    run();
+    return folder / "resumed";
   }
   Evaluation evaluated(const std::filesystem::path& model) const {
     const Checkpoint checkpoint(model), original(model_folder("llama_gqa_bf16"));
@@ -47,7 +61,7 @@ TEST_CASE("what only the native format holds is written, opened, inspected and e
   }));
   INFO(method << " " << options.at("bits"));
   const Scene scene;
-  const RunReport report = scene.quantize(method, options);
+  const RunReport report = scene.quantize(scene.recipe(method, options));
   CHECK(report.format == "native");
   REQUIRE_FALSE(report.notes.empty());
   CHECK_THAT(report.notes[0], Catch::Contains("format native taken"));
@@ -72,6 +86,8 @@ TEST_CASE("what only the native format holds is written, opened, inspected and e
   CHECK(report.code_bits_per_weight ==
         Approx(static_cast<double>(bits) / static_cast<double>(found.quantized_weights)));
 
+  CHECK(same_folder(scene.quantised, scene.quantize_twice(scene.recipe(method, options))));
+
   const ExportReport exported = export_dense(scene.quantised, scene.out);
   CHECK((exported.format == "native" && exported.dtype == DType::BF16 && exported.matrices == matrices));
   const Evaluation native = scene.evaluated(scene.quantised), dense = scene.evaluated(scene.out);
@@ -87,7 +103,7 @@ TEST_CASE("an export of any format holds the decoded weights in the original typ
     if (format->name() == "dense") continue;
     INFO(format->name());
     const Scene scene;
-    scene.quantize("rtn", {{"bits", "4"}, {"group_size", "64"}}, std::string(format->name()), novella);
+    scene.quantize(scene.recipe("rtn", {{"bits", "4"}, {"group_size", "64"}}, std::string(format->name())), novella);
     std::vector<double> shares;
     ExportOptions options;
     options.shard_bytes = 3'000'000;
@@ -102,7 +118,7 @@ TEST_CASE("an export of any format holds the decoded weights in the original typ
     CHECK(dense.format() == nullptr);
     CHECK(dense.config() == original.config());
     CHECK(dense.side_files().size() == quantised.side_files().size());
-    CHECK(slurp(scene.out / "tokenizer.json") == slurp(novella / "tokenizer.json"));
+    CHECK(slurp(scene.out / "tokenizer.model") == slurp(novella / "tokenizer.model"));
     CHECK(report.output_bytes > 8'000'000);
     CHECK(std::filesystem::exists(scene.out / "model.safetensors.index.json"));
     REQUIRE(dense.tensors().tensors().size() == original.tensors().tensors().size());
@@ -127,7 +143,7 @@ TEST_CASE("the type of an export is that of the config, else that of the scales"
       {R"({})", DType::F16},
   }));
   const Scene scene;
-  scene.quantize("rtn", {{"bits", "4"}, {"group_size", "8"}}, "native");
+  scene.quantize(scene.recipe("rtn", {{"bits", "4"}, {"group_size", "8"}}, "native"));
   Json changed = read_json(scene.quantised / "config.json");
   changed.erase("dtype");
   changed.erase("torch_dtype");
@@ -142,7 +158,7 @@ TEST_CASE("what cannot be exported is refused, and leaves nothing") {
   expect_error(Status::Unsupported, {"llama_gqa_bf16", "quantised"},
                [&] { export_dense(model_folder("llama_gqa_bf16"), scene.out); });
   expect_error(Status::NotFound, {"nowhere"}, [&] { export_dense(scene.folder / "nowhere", scene.out); });
-  scene.quantize("rtn", {{"bits", "4"}, {"group_size", "8"}}, "native");
+  scene.quantize(scene.recipe("rtn", {{"bits", "4"}, {"group_size", "8"}}, "native"));
   ExportOptions stopped;
   stopped.progress = [](double share) { return share < 0.5; };
   expect_error(Status::Cancelled, {}, [&] { export_dense(scene.quantised, scene.out, stopped); });
