@@ -138,6 +138,8 @@ TEST_CASE("an output folder is new or empty, and appears at once") {
     folder.create();
     put(folder.staging() / "file", "text");
     CHECK_FALSE(std::filesystem::exists(out));
+    expect_error(Status::Conflict, {"out.partial", "killed", "remove"}, [&] { OutputFolder again(out, false); });
+    put(folder.journal(), "{}");
     expect_error(Status::Conflict, {"out.partial", "--resume"}, [&] { OutputFolder again(out, false); });
     CHECK(OutputFolder(out, true).resumed());
     folder.publish();
