@@ -1,4 +1,3 @@
-#include <algorithm>  // any_of
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
@@ -30,6 +29,10 @@ std::string trimmed(const std::string& text) {
 std::string name_of(const Recipe& recipe) {
   std::string name = recipe.method;
   for (const auto& [option, value] : recipe.options) name += " " + option + "=" + value;
+  const OutlierBudget& budget = recipe.budget;
+  if (budget.target_bits != 0) name += concat(" target_bits=", budget.target_bits);
+  if (budget.rule != BudgetRule::Honest) name += concat(" budget=", word_of(budget.rule));
+  for (const auto& [suffix, share] : budget.shares) name += concat(" ", suffix, "=", share);
   return name;
 }
 
@@ -52,11 +55,6 @@ NamedRecipe recipe_in_words(const std::string& text) {
   }
   const Recipe recipe = recipe_of(arguments);
   return {colon == std::string::npos ? name_of(recipe) : trimmed(all.substr(0, colon)), recipe};
-}
-
-bool has_option(const Method& method, const std::string& name) {
-  return std::any_of(method.options.begin(), method.options.end(),
-                     [&](const OptionInfo& info) { return info.name == name; });
 }
 
 /// Gives the recipes those of the command's own options that they leave open and their method has.

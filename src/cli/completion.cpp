@@ -3,6 +3,7 @@
 
 #include "cli/commands.hpp"
 #include "halftone/format/format.hpp"
+#include "halftone/solver/outlier_budget.hpp"
 #include "halftone/solver/quantizer.hpp"
 
 namespace halftone::cli {
@@ -27,6 +28,8 @@ std::string words_after(const std::string& flag) {
     for (const Format* format : formats()) words += std::string(format->name()) + " ";
   }
   if (flag == "--device") words = "cpu";
+  if (flag == "--budget")
+    for (std::string_view word : EnumWords<BudgetRule>::values) words += std::string(word) + " ";
   for (const Method& method : methods())
     for (const OptionInfo& info : method.options) {
       std::string name = "--" + info.name;

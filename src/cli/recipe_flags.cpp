@@ -20,6 +20,21 @@ LayerRule rule_of(const std::string& expression, const std::string& settings) {
   return rule;
 }
 
+void lay_over(OutlierBudget& budget, const RecipeArguments& arguments) {
+  if (arguments.target_bits) budget.target_bits = *arguments.target_bits;
+  if (arguments.budget) {
+    const auto rule = parse_word<BudgetRule>(*arguments.budget);
+    require(rule.has_value(), Status::InvalidArgument, "--budget is '", *arguments.budget, "', wanted honest or paper");
+    budget.rule = *rule;
+  }
+  OptionMap shares;
+  for (const std::string& text : arguments.shares) set_from_text(shares, text);
+  for (const auto& [suffix, text] : shares) {
+    const bool ok = detail::option_from_text(text, budget.shares[suffix]);
+    require(ok, Status::InvalidArgument, "--budget-share ", suffix, "=", text, ", wanted SUFFIX=NUMBER");
+  }
+}
+
 }  // namespace
 
 Recipe recipe_of(const RecipeArguments& arguments) {
@@ -28,6 +43,7 @@ Recipe recipe_of(const RecipeArguments& arguments) {
   if (arguments.method) recipe.method = *arguments.method;
   if (arguments.format) recipe.format = *arguments.format;
   for (const auto& [name, value] : arguments.options) recipe.options[name] = value;
+  lay_over(recipe.budget, arguments);
   std::vector<LayerRule> rules;
   for (const std::string& expression : arguments.keep) rules.push_back({expression, true, {}, {}});
   for (const auto& [expression, settings] : arguments.layers) rules.push_back(rule_of(expression, settings));
@@ -65,6 +81,19 @@ void add_recipe_flags(CLI::App& command, RecipeArguments& arguments) {
                   "other options, or another method, for the modules that the regular "
                   "expression matches: --layer 'down_proj$' bits=4,group_size=32")
       ->type_name("REGEX NAME=VALUE,...")
+      ->allow_extra_args(false)
+      ->take_all();
+  command.add_option("--target-bits", arguments.target_bits,
+                     "as many outlier columns as come to this many bits per weight [2 .. 16; 0: none]");
+  command
+      .add_option("--budget", arguments.budget,
+                  "how these are counted: honest, all that is stored; paper, the rule of the OWQ code [default honest]")
+      ->type_name("WORD");
+  command
+      .add_option("--budget-share", arguments.shares,
+                  "part of the outlier columns for the modules whose names end so: --budget-share down_proj=0.5 [1]")
+      ->type_name("SUFFIX=SHARE")
+      ->expected(1)
       ->allow_extra_args(false)
       ->take_all();
 }

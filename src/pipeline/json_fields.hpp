@@ -35,6 +35,8 @@ class JsonFields {
       check(found->is_string(), key, *found, "a string");
     } else if constexpr (std::is_same_v<T, bool>) {
       check(found->is_boolean(), key, *found, "true or false");
+    } else if constexpr (std::is_floating_point_v<T>) {
+      check(found->is_number(), key, *found, "a number");
     } else {
       check(found->is_number_integer(), key, *found, "a whole number");
       if (std::is_unsigned_v<T>) check(found->is_number_unsigned(), key, *found, "a number from 0 on");

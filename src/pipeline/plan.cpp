@@ -8,6 +8,7 @@
 
 #include "halftone/format/safetensors.hpp"
 #include "pipeline/module_rules.hpp"
+#include "pipeline/plan_budget.hpp"
 #include "pipeline/plan_cost.hpp"
 
 namespace halftone {
@@ -22,15 +23,6 @@ struct Candidate {
 
 /// Formats that `auto` tries, the most useful first. Native and dense express everything.
 constexpr std::string_view automatic_formats[] = {"compressed-tensors", "gptq", "gptq_v2", "native", "dense"};
-
-Index code_bits(const MatrixPlan& plan) {
-  const Index groups = checked_product(plan.rows, plan.grid.groups(plan.cols));
-  const Index scale_bits = dtype_bits(dtype_of(plan.grid.scale_type));
-  const Index parameters =
-      plan.binary_coded ? (plan.grid.bits + 1) * scale_bits : scale_bits + (plan.grid.symmetric ? 0 : plan.grid.bits);
-  return checked_product(plan.rows, plan.cols) * plan.grid.bits + groups * parameters +
-         (plan.group_index ? 32 * plan.cols : 0) + plan.outlier_columns * (scale_bits * plan.rows + 32);
-}
 
 /// The quantised matrix as `format` stores it. Throws what Format::check throws.
 PlannedMatrix plan_matrix(const Context<Cpu>& context, const Model& model, const Candidate& candidate,
@@ -61,7 +53,7 @@ PlannedMatrix plan_matrix(const Context<Cpu>& context, const Model& model, const
   matrix.binary_coded = quantizer->binary_coded();
   planned.moments = quantizer->moments();
   format.check(matrix);
-  planned.code_bits = code_bits(matrix);
+  planned.code_bits = packed_bits(matrix);
   for (const TensorInfo& tensor : format.tensors(matrix)) planned.stored_bytes += tensor.bytes();
   return planned;
 }
@@ -82,9 +74,29 @@ std::vector<Candidate> find_candidates(const Model& model, ModuleRules& rules, s
   return list;
 }
 
+/// Gives every candidate the outlier columns that the budget has for it under the format.
+void spend(const OutlierBudget& budget, const Context<Cpu>& context, const Model& model, const Format& format,
+           std::vector<Candidate>& candidates) {
+  std::vector<BudgetedMatrix> matrices;
+  for (Candidate& candidate : candidates) {
+    auto& [method, options] = candidate.choice;
+    const std::string& module =
+        model.program(candidate.block).linears[static_cast<std::size_t>(candidate.linear)].module;
+    require_open(budget, module, options);
+    const bool may_keep = has_option(find_method(method), "outlier_columns");
+    if (may_keep) options["outlier_columns"] = budget_share(budget, module) > 0 ? "1" : "0";
+    matrices.push_back({plan_matrix(context, model, candidate, format), candidate.block, may_keep});
+  }
+  const std::vector<Index> columns = budgeted_columns(budget, format, matrices);
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (matrices[i].may_keep) candidates[i].choice.options["outlier_columns"] = std::to_string(columns[i]);
+}
+
 /// All candidates under one format, block by block and stage by stage.
 std::vector<std::vector<PlannedStage>> plan_blocks(const Context<Cpu>& context, const Model& model,
-                                                   const std::vector<Candidate>& candidates, const Format& format) {
+                                                   std::vector<Candidate> candidates, const OutlierBudget& budget,
+                                                   const Format& format) {
+  if (budget.target_bits > 0) spend(budget, context, model, format, candidates);
   std::vector<std::vector<PlannedStage>> blocks(static_cast<std::size_t>(model.blocks()));
   for (const Candidate& candidate : candidates) {
     auto& stages = blocks[static_cast<std::size_t>(candidate.block)];
@@ -112,11 +124,11 @@ bool narrows(const std::vector<std::vector<PlannedStage>>& blocks, const std::ve
 
 /// The first format of the list that expresses every matrix as it was asked for.
 void choose_format(const Context<Cpu>& context, const Model& model, const std::vector<Candidate>& candidates,
-                   RunPlan& plan) {
+                   const OutlierBudget& budget, RunPlan& plan) {
   std::string reason;
   for (std::string_view name : automatic_formats) {
     try {
-      plan.blocks = plan_blocks(context, model, candidates, find_format(name));
+      plan.blocks = plan_blocks(context, model, candidates, budget, find_format(name));
     } catch (const Error& error) {
       if (error.status() != Status::Unsupported || name == std::end(automatic_formats)[-1]) throw;
       if (reason.empty()) reason = error.what();
@@ -172,6 +184,15 @@ void plan_totals(RunPlan& plan) {
 
 }  // namespace
 
+Index packed_bits(const MatrixPlan& plan) {
+  const Index groups = checked_product(plan.rows, plan.grid.groups(plan.cols));
+  const Index scale_bits = dtype_bits(dtype_of(plan.grid.scale_type));
+  const Index parameters =
+      plan.binary_coded ? (plan.grid.bits + 1) * scale_bits : scale_bits + (plan.grid.symmetric ? 0 : plan.grid.bits);
+  return checked_product(plan.rows, plan.cols) * plan.grid.bits + groups * parameters +
+         (plan.group_index ? 32 * plan.cols : 0) + plan.outlier_columns * (scale_bits * plan.rows + 32);
+}
+
 Index RunPlan::matrices() const {
   Index count = 0;
   for (const auto& stages : blocks)
@@ -192,7 +213,8 @@ std::pair<Index, Index> calibration_shape(const Calibration& calibration) {
           wanted.length.value_or(WindowOptions::default_length)};
 }
 
-RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length) {
+RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& asked, Index windows, Index length) {
+  const Recipe recipe = with_budget_bits(asked);
   const Checkpoint& checkpoint = model.checkpoint();
   if (const Format* format = checkpoint.format(); format != nullptr && format->name() != "dense")
     fail(Status::Unsupported, checkpoint.directory().string(), ": is already quantised, in the format ", format->name(),
@@ -209,15 +231,16 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   for (const std::string& expression : rules.unused())
     plan.notes.push_back("rule '" + expression + "' matches no module, or none that an earlier rule leaves it");
   if (recipe.format == "auto") {
-    choose_format(context, model, candidates, plan);
+    choose_format(context, model, candidates, recipe.budget, plan);
   } else {
     plan.format = find_format(recipe.format).name();
-    plan.blocks = plan_blocks(context, model, candidates, find_format(recipe.format));
+    plan.blocks = plan_blocks(context, model, candidates, recipe.budget, find_format(recipe.format));
   }
   require(plan.matrices() > 0, Status::InvalidArgument,
           "recipe: its rules keep every linear layer, nothing is quantised");
   plan_tensors(checkpoint.tensors(), plan);
   plan_totals(plan);
+  note_budget(recipe.budget, plan);
   require(plan.moments == Moments::None || !recipe.calibration.file.empty(), Status::InvalidArgument, "method ",
           recipe.method, ": needs calibration data, got no file (--calibration FILE)");
   plan_cost(model, context.threads(), plan);

@@ -11,18 +11,29 @@ using nlohmann::json;
 
 double megabytes(Index bytes) { return static_cast<double>(bytes) / 1e6; }
 
-std::string matrix_line(const PlannedMatrix& planned, std::size_t width) {
+double stored_bits_per_weight(const PlannedMatrix& planned) {
+  return 8 * static_cast<double>(planned.stored_bytes) / static_cast<double>(planned.matrix.rows * planned.matrix.cols);
+}
+
+/// `plain`: the format stores values, not codes, so that the codes' bits are of more interest.
+std::string matrix_line(const PlannedMatrix& planned, std::size_t width, bool plain) {
   const MatrixPlan& matrix = planned.matrix;
-  return fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>13} {:>8.3f}\n", matrix.module, width, planned.method,
+  return fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>13} {:>8} {:>7.3f}\n", matrix.module, width, planned.method,
                      matrix.grid.bits, matrix.grid.group_size, fmt::format("{} x {}", matrix.rows, matrix.cols),
-                     8.0 * static_cast<double>(planned.stored_bytes) / static_cast<double>(matrix.rows * matrix.cols));
+                     matrix.outlier_columns, plain ? planned.code_bits_per_weight() : stored_bits_per_weight(planned));
 }
 
 json matrix_json(const PlannedMatrix& planned) {
   const MatrixPlan& matrix = planned.matrix;
-  return {
-      {"module", matrix.module}, {"method", planned.method}, {"options", options_json(planned.method, planned.options)},
-      {"rows", matrix.rows},     {"cols", matrix.cols},      {"stored_bytes", planned.stored_bytes}};
+  return {{"module", matrix.module},
+          {"method", planned.method},
+          {"options", options_json(planned.method, planned.options)},
+          {"rows", matrix.rows},
+          {"cols", matrix.cols},
+          {"stored_bytes", planned.stored_bytes},
+          {"outlier_columns", matrix.outlier_columns},
+          {"bits_per_weight", stored_bits_per_weight(planned)},
+          {"code_bits_per_weight", planned.code_bits_per_weight()}};
 }
 
 json memory_json(const MemoryEstimate& memory) {
@@ -37,18 +48,18 @@ std::string plan_table(const RunPlan& plan, double seconds) {
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
       for (const PlannedMatrix& planned : stage.matrices) width = std::max(width, planned.matrix.module.size());
-  std::string text = fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>13} {:>8}\n", "module", width, "method", "bits", "group",
-                                 "out x in", "bits/w");
+  std::string text = fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>13} {:>8} {:>7}\n", "module", width, "method", "bits",
+                                 "group", "out x in", "outliers", "bits/w");
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
-      for (const PlannedMatrix& planned : stage.matrices) text += matrix_line(planned, width);
+      for (const PlannedMatrix& planned : stage.matrices) text += matrix_line(planned, width, plan.format == "dense");
   const MemoryEstimate& memory = plan.memory;
   text += fmt::format("\nlayers        {} in {} blocks; {} linear layers stay as they are\n", plan.matrices(),
                       plan.blocks.size(), plan.kept.size());
   text +=
       fmt::format("calibration   {} windows of {} tokens, {} stream(s)\n", plan.windows, plan.length, plan.streams());
-  text += fmt::format("bits          {:.3f} per quantised weight, {:.3f} over the whole model\n", plan.bits_per_weight,
-                      plan.model_bits_per_weight);
+  text += fmt::format("bits          {:.3f} per quantised weight ({:.3f} without gaps), {:.3f} over the whole model\n",
+                      plan.bits_per_weight, plan.code_bits_per_weight, plan.model_bits_per_weight);
   text += fmt::format("output        {:.1f} MB, format {}\n", megabytes(plan.output_bytes), plan.format);
   text += fmt::format(
       "peak memory   {:.1f} MB = process {:.1f} + streams {:.1f} + weights {:.1f} + statistics {:.1f} + solver {:.1f} "

@@ -50,6 +50,22 @@ void read_calibration(const json& object, const std::string& who, Calibration& c
   fields.finish();
 }
 
+void read_budget(JsonFields& fields, OutlierBudget& budget) {
+  fields.read("target_bits", budget.target_bits);
+  std::string word(word_of(budget.rule));
+  fields.read("budget", word);
+  const auto rule = parse_word<BudgetRule>(word);
+  fields.check(rule.has_value(), "budget", word, "honest or paper");
+  budget.rule = *rule;
+  const json* shares = fields.find("budget_shares");
+  if (shares == nullptr) return;
+  const JsonFields each(*shares, fields.who(), fields.path_of("budget_shares"));
+  for (const auto& [suffix, value] : shares->items()) {
+    each.check(value.is_number(), suffix.c_str(), value, "a number");
+    budget.shares[suffix] = value.get<double>();
+  }
+}
+
 /// Text of an option in its own JSON type; text that is no value of the type stays text (the method refuses it later).
 json typed(const OptionInfo* info, const std::string& text) {
   if (info == nullptr || info->type == OptionType::Choice) return text;
@@ -86,6 +102,7 @@ Recipe read_recipe(const json& document, const std::string& who, const Recipe& b
       recipe.layers.push_back(read_rule((*layers)[i], who, concat("/layers/", i)));
   }
   if (const json* calibration = fields.find("calibration")) read_calibration(*calibration, who, recipe.calibration);
+  read_budget(fields, recipe.budget);
   fields.finish();
   return recipe;
 }
@@ -131,7 +148,10 @@ json recipe_json(const Recipe& recipe) {
            {{"file", recipe.calibration.file.string()},
             {"windows", or_null(windows.windows)},
             {"window_length", or_null(windows.length)},
-            {"seed", or_null(windows.seed)}}}};
+            {"seed", or_null(windows.seed)}}},
+          {"target_bits", recipe.budget.target_bits},
+          {"budget", word_of(recipe.budget.rule)},
+          {"budget_shares", recipe.budget.shares}};
 }
 
 }  // namespace halftone

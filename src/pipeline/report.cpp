@@ -20,10 +20,12 @@ std::string notes_text(const std::vector<std::string>& notes) {
   return text;
 }
 
-std::string line(const LayerReport& layer, std::size_t width) {
+/// `plain`: the format stores values, not codes, so that the codes' bits are of more interest.
+std::string line(const LayerReport& layer, std::size_t width, bool plain) {
   const SolveReport& solve = layer.solve;
-  return fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>10.3g} {:>8.3g} {:>5} {:>8.3f}  {}\n", layer.module, width,
-                     layer.method, layer.bits, layer.group_size, solve.relative_error, solve.damping,
+  return fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>8} {:>7.3f} {:>10.3g} {:>8.3g} {:>5} {:>8.3f}  {}\n", layer.module,
+                     width, layer.method, layer.bits, layer.group_size, layer.outlier_columns,
+                     plain ? layer.code_bits_per_weight : layer.bits_per_weight, solve.relative_error, solve.damping,
                      solve.dead_columns, solve.seconds, notes_text(solve.notes));
 }
 
@@ -37,7 +39,9 @@ json layer_json(const LayerReport& layer, bool with_clock) {
                  {"group_size", layer.group_size},
                  {"rows", layer.rows},
                  {"cols", layer.cols},
+                 {"outlier_columns", layer.outlier_columns},
                  {"bits_per_weight", layer.bits_per_weight},
+                 {"code_bits_per_weight", layer.code_bits_per_weight},
                  {"relative_error", solve.relative_error},
                  {"damping", solve.damping},
                  {"damping_steps", solve.damping_steps},
@@ -58,7 +62,9 @@ LayerReport parse_layer(const json& object) try {
   layer.group_size = object.at("group_size").get<Index>();
   layer.rows = object.at("rows").get<Index>();
   layer.cols = object.at("cols").get<Index>();
+  layer.outlier_columns = object.at("outlier_columns").get<Index>();
   layer.bits_per_weight = number_of(object.at("bits_per_weight"));
+  layer.code_bits_per_weight = number_of(object.at("code_bits_per_weight"));
   layer.solve.relative_error = number_of(object.at("relative_error"));
   layer.solve.damping = number_of(object.at("damping"));
   layer.solve.damping_steps = object.at("damping_steps").get<int>();
@@ -93,14 +99,16 @@ json report_json(const RunReport& report) {
 std::string report_table(const RunReport& report) {
   std::size_t width = 6;
   for (const LayerReport& layer : report.layers) width = std::max(width, layer.module.size());
-  std::string text = fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>10} {:>8} {:>5} {:>8}  {}\n", "module", width, "method",
-                                 "bits", "group", "error", "damping", "dead", "seconds", "notes");
-  for (const LayerReport& layer : report.layers) text += line(layer, width);
+  std::string text =
+      fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>8} {:>7} {:>10} {:>8} {:>5} {:>8}  {}\n", "module", width, "method",
+                  "bits", "group", "outliers", "bits/w", "error", "damping", "dead", "seconds", "notes");
+  for (const LayerReport& layer : report.layers) text += line(layer, width, report.format == "dense");
   text += fmt::format(
-      "\n{} layers, format {}: {:.3f} bits per weight ({:.3f} over the whole model), {:.1f} MB written, {:.2f} s, "
-      "peak {:.1f} MB\n",
-      report.layers.size(), report.format, report.bits_per_weight, report.model_bits_per_weight,
-      static_cast<double>(report.output_bytes) / 1e6, report.seconds, static_cast<double>(report.peak_bytes) / 1e6);
+      "\n{} layers, format {}: {:.3f} bits per weight ({:.3f} without gaps, {:.3f} over the whole model), {:.1f} MB "
+      "written, {:.2f} s, peak {:.1f} MB\n",
+      report.layers.size(), report.format, report.bits_per_weight, report.code_bits_per_weight,
+      report.model_bits_per_weight, static_cast<double>(report.output_bytes) / 1e6, report.seconds,
+      static_cast<double>(report.peak_bytes) / 1e6);
   for (const std::string& note : report.notes) text += "note: " + note + "\n";
   return text;
 }

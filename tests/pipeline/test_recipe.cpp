@@ -21,7 +21,10 @@ constexpr const char* full_recipe = R"({
     {"match": "v_proj", "method": "rtn", "options": {"group_size": 32}}
   ],
   "format": "gptq",
-  "calibration": {"file": "text.jsonl", "windows": 16, "window_length": 64, "seed": 7}
+  "calibration": {"file": "text.jsonl", "windows": 16, "window_length": 64, "seed": 7},
+  "target_bits": 3.25,
+  "budget": "paper",
+  "budget_shares": {"down_proj": 0.5, "self_attn.q_proj": 2}
 })";
 
 }  // namespace
@@ -32,6 +35,9 @@ TEST_CASE("a recipe survives being written and read") {
   CHECK(recipe.options.at("act_order") == "true");
   CHECK(recipe.layers.size() == 3);
   CHECK(recipe.calibration.windows.seed == 7);
+  CHECK(recipe.budget.target_bits == 3.25);
+  CHECK(recipe.budget.rule == BudgetRule::Paper);
+  CHECK(recipe.budget.shares.at("self_attn.q_proj") == 2);
   const json canonical = recipe_json(recipe);
   CHECK(canonical == json::parse(full_recipe));
   CHECK(recipe_json(parse_recipe(canonical.dump(), "again")) == canonical);
@@ -40,6 +46,8 @@ TEST_CASE("a recipe survives being written and read") {
 TEST_CASE("a recipe is laid over another one") {
   const Recipe base = parse_recipe(full_recipe, "recipe");
   const Recipe recipe = parse_recipe(R"({"options": {"bits": 2}, "calibration": {"windows": 8}})", "recipe", base);
+  CHECK(recipe.budget.target_bits == 3.25);
+  CHECK(parse_recipe(R"({"budget_shares": {"o_proj": 3}})", "recipe", base).budget.shares.size() == 3);
   CHECK(recipe.options.at("bits") == "2");
   CHECK(recipe.options.at("damping") == "0.02");
   CHECK(recipe.calibration.windows.windows == 8);
@@ -63,6 +71,10 @@ TEST_CASE("a recipe that is wrong is refused with the path of the key") {
   refused(R"({"calibration": {"window": 3}})", {"/calibration/window", "window_length"});
   refused(R"({"calibration": {"windows": 3.5}})", {"/calibration/windows", "3.5"});
   refused(R"({"calibration": {"seed": -1}})", {"/calibration/seed", "-1"});
+  refused(R"({"target_bits": "3.01"})", {"/target_bits", "3.01", "number"});
+  refused(R"({"budget": "papre"})", {"/budget", "papre", "honest"});
+  refused(R"({"budget_shares": [1]})", {"/budget_shares", "object"});
+  refused(R"({"budget_shares": {"a": "b"}})", {"/budget_shares/a", "number"});
   refused(R"({"method": "gptq", "method": "rtn"})", {"method", "twice"});
   expect_error(Status::NotFound, {"none.json"}, [] { load_recipe("/none.json"); });
 }

@@ -12,6 +12,10 @@
 
 namespace halftone {
 
+/// Codes, scales and zeros (or alphas and biases), group index, outlier columns, packed without a gap: stored_bits of
+/// the result.
+Index packed_bits(const MatrixPlan& plan);
+
 /// One matrix that will be quantised.
 struct PlannedMatrix {
   MatrixPlan matrix;
@@ -19,8 +23,12 @@ struct PlannedMatrix {
   OptionMap options;  ///< all of them, after Format::adapt: what make_quantizer gets
   Moments moments = Moments::None;
   int linear = 0;          ///< index into the block program's linears
-  Index code_bits = 0;     ///< codes, scales, zeros, group index, packed without a gap
+  Index code_bits = 0;     ///< packed_bits(matrix)
   Index stored_bytes = 0;  ///< of all tensors that the format stores for it
+
+  double code_bits_per_weight() const {
+    return static_cast<double>(code_bits) / static_cast<double>(matrix.rows * matrix.cols);
+  }
 };
 
 /// The quantised matrices of one stage of a block.

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "halftone/solver/outlier_budget.hpp"
 #include "halftone/solver/quantizer.hpp"
 #include "halftone/text/token_windows.hpp"
 
@@ -26,12 +28,22 @@ struct Calibration {
   WindowOptions windows;
 };
 
+/// Outlier columns from a wanted number of bits per weight: sets the option `outlier_columns` of every matrix.
+struct OutlierBudget {
+  double target_bits = 0;  ///< over all quantised matrices, 2 .. 16; 0: none, the option is given directly
+  BudgetRule rule = BudgetRule::Honest;
+  /// By the end of a module's name ("down_proj", "mlp.down_proj"; the longest that fits decides). What is not named has
+  /// share 1; under the paper's rule, the ratio of the OWQ code.
+  std::map<std::string, double, std::less<>> shares;
+};
+
 struct Recipe {
   std::string method = "gptq";
   OptionMap options;  ///< what is not named takes the method's default
   std::vector<LayerRule> layers;
   std::string format = "auto";  ///< a name of formats(), or "auto": compressed-tensors where it can express the result
   Calibration calibration;
+  OutlierBudget budget;
 };
 
 /// Reads a recipe. Keys that it leaves out keep their value in `base`; options are laid over those of `base`.

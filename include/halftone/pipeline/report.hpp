@@ -18,6 +18,8 @@ struct LayerReport {
   Index rows = 0, cols = 0;
   double bits_per_weight = 0;  ///< bytes that the format stores for it
   SolveReport solve;
+  Index outlier_columns = 0;        ///< columns that stay in 16 bit
+  double code_bits_per_weight = 0;  ///< codes, scales, zeros, group index and outlier columns, without a gap
 };
 
 struct RunReport {

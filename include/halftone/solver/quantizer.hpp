@@ -64,6 +64,12 @@ struct Method {
   std::unique_ptr<Quantizer> (*make)(const Context<Cpu>& context, const OptionMap& options);
 };
 
+inline bool has_option(const Method& method, std::string_view name) {
+  for (const OptionInfo& info : method.options)
+    if (info.name == name) return true;
+  return false;
+}
+
 /// Every method, in the order in which --help lists them.
 std::span<const Method> methods();
 /// By name; throws Status::NotFound with the list of names.
