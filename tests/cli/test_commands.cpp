@@ -28,9 +28,11 @@ TEST_CASE("help and version") {
     CHECK_THAT(help.out, Catch::Contains(word));
   const CommandResult quantize = halftone_command({"quantize", "--help"});
   CHECK(quantize.code == 0);
-  for (const char* word : {"--method", "--bits", "--group-size", "--sym", "--act-order", "--grid", "--damping",
-                           "--format", "--calibration", "--windows", "--window-length", "--seed", "--threads",
-                           "--device", "--recipe", "--resume", "--dry-run", "--json", "--set"})
+  for (const char* word :
+       {"--method",  "--bits",    "--group-size",  "--sym",         "--act-order",     "--grid",
+        "--damping", "--format",  "--calibration", "--windows",     "--window-length", "--seed",
+        "--threads", "--device",  "--recipe",      "--target-bits", "--budget",        "--budget-share",
+        "--resume",  "--dry-run", "--json",        "--set"})
     CHECK_THAT(quantize.out, Catch::Contains(word));
   const CommandResult compare = halftone_command({"compare", "--help"});
   CHECK(compare.code == 0);
@@ -207,6 +209,64 @@ TEST_CASE("a dry run writes nothing and predicts what is written") {
   CHECK(plan["seconds"].get<double>() > 0);
 }
 
+TEST_CASE("a target of bits per weight is kept, in the plan and in what is written") {
+  const TemporaryFolder folder;
+  const std::string target = GENERATE("3.15", "3.4");
+  auto words = quantize_words((folder / "out").string(),
+                              {"--method", "owq", "--group-size", "-1", "--target-bits", target, "--budget-share",
+                               "mlp.down_proj=0.5", "--budget", "honest", "--calibration", calibration(), "--json"});
+  words.insert(words.end(), small.begin(), small.end());
+  auto dry = words;
+  dry.push_back("--dry-run");
+  const json plan = halftone_command(dry).json();
+  const CommandResult run = halftone_command(words);
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  const json report = run.json();
+  const double codes = report["code_bits_per_weight"].get<double>(), wanted = std::stod(target);
+  CHECK(codes <= wanted);
+  CHECK(codes > wanted - 0.03);
+  if (report["format"] != "dense") CHECK(report["bits_per_weight"].get<double>() <= wanted);
+  CHECK(plan["code_bits_per_weight"] == codes);
+  double bits = 0, weights = 0;
+  for (std::size_t i = 0; i < report["layers"].size(); ++i) {
+    const json& layer = report["layers"][i];
+    CHECK(layer["bits"] == 3);
+    for (const char* key : {"outlier_columns", "bits_per_weight", "code_bits_per_weight"})
+      CHECK(layer[key] == plan["layers"][i][key]);
+    const double size = layer["rows"].get<double>() * layer["cols"].get<double>();
+    bits += layer["code_bits_per_weight"].get<double>() * size;
+    weights += size;
+  }
+  CHECK(codes == Approx(bits / weights));
+  CHECK_THAT(report["notes"].dump(), Catch::Contains("budget of " + target));
+}
+
+TEST_CASE("a target of bits that cannot be is refused") {
+  const auto refused = [](std::vector<std::string> more, const char* message) {
+    std::vector<std::string> words = {"quantize", novella(),       "--dry-run",  "--method",
+                                      "owq",      "--calibration", calibration()};
+    words.insert(words.end(), more.begin(), more.end());
+    const CommandResult result = halftone_command(words);
+    INFO(result.err);
+    CHECK(result.code == 2);
+    CHECK(result.out.empty());
+    CHECK_THAT(result.err, Catch::Contains(message));
+  };
+  refused({"--target-bits", "3.01", "--group-size", "-1"}, "alone take 3.06");
+  refused({"--target-bits", "3.4", "--outlier-columns", "2"}, "wanted one of the two");
+  refused({"--target-bits", "3.4", "--budget", "generous"}, "honest or paper");
+  refused({"--target-bits", "3.4", "--budget-share", "q_proj"}, "NAME=VALUE");
+  refused({"--target-bits", "3.4", "--budget-share", "q_proj=much"}, "q_proj=much");
+  refused({"--target-bits", "3.4", "--budget-share", "q_proj=nan"}, "q_proj");
+  refused({"--target-bits", "3.5", "--bits", "4", "--budget", "paper"}, "wanted 3 bits");
+  refused({"--target-bits", "nan"}, "2 .. 16");
+  refused({"--target-bits", "17"}, "2 .. 16");
+  refused({"--target-bits", "much"}, "--target-bits");
+  refused({"--budget-share", "q_proj=2"}, "without target_bits");
+  refused({"--target-bits", "8.5", "--method", "rtn"}, "outlier columns");
+}
+
 #if defined(__has_feature)
 #define HALFTONE_SANITIZED __has_feature(address_sanitizer)
 #elif defined(__SANITIZE_ADDRESS__)
@@ -235,8 +295,8 @@ TEST_CASE("completion scripts are what their shells accept") {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const CommandResult script = halftone_command({"completion", shell});
     REQUIRE(script.code == 0);
-    for (const char* word :
-         {"quantize", "compare", "html", "export", "group-size", "compressed-tensors", "native", "hessian"})
+    for (const char* word : {"quantize", "compare", "html", "export", "group-size", "compressed-tensors", "native",
+                             "hessian", "target-bits", "paper"})
       CHECK_THAT(script.out, Catch::Contains(word));
     put(folder / shell, script.out);
     const std::string check =

@@ -71,6 +71,24 @@ TEST_CASE("compare says of a recipe what quantize and eval say, to the last digi
   CHECK_THAT(page, Catch::StartsWith("<!DOCTYPE html>") && Catch::Contains("gptq bits=3 group_size=32"));
 }
 
+TEST_CASE("recipes in words may have a target of bits") {
+  const CommandResult run = halftone_command(compare_words(
+      {"--calibration", calibration(), "--group-size", "-1", "--try", "even: --method owq --target-bits 3.4", "--try",
+       "--method owq --target-bits 3.4 --budget-share mlp.down_proj=0.25", "--try",
+       "theirs: --method owq --target-bits 3.2 --budget paper", "--json"}));
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  const json recipes = run.json()["recipes"];
+  CHECK(recipes[1]["name"] == "owq target_bits=3.4 mlp.down_proj=0.25");
+  for (int i = 0; i < 2; ++i) {
+    CHECK(recipes[i]["bits_per_weight"].get<double>() <= 3.4);
+    CHECK(recipes[i]["bits_per_weight"].get<double>() > 3.39);
+  }
+  CHECK(recipes[2]["bits_per_weight"].get<double>() > 3.3);  // the paper's rule does not count scales and zeros
+  CHECK(recipes[0]["layers"][6]["outlier_columns"] > recipes[1]["layers"][6]["outlier_columns"]);
+  CHECK(recipes[0]["layers"][0]["outlier_columns"] < recipes[1]["layers"][0]["outlier_columns"]);
+}
+
 TEST_CASE("compare without a recipe takes every method; the table names them") {
   const CommandResult run = halftone_command(
       compare_words({"--calibration", calibration(), "--bits", "3", "--group-size", "64", "--threads", "1"}));
