@@ -44,7 +44,9 @@ std::string values_of(const OptionInfo& info) {
     for (const std::string& word : info.choices) list += (list.empty() ? "" : ", ") + word;
     return list;
   }
-  return number_text(info.minimum) + " .. " + number_text(info.maximum);
+  std::string text = number_text(info.minimum) + " .. " + number_text(info.maximum);
+  for (const std::string& word : info.choices) text += " or " + word;
+  return text;
 }
 
 void set_from_text(OptionMap& options, const std::string& text) {

@@ -33,8 +33,9 @@ MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& sta
   MemoryEstimate memory;
   const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
   const Index square = 4 * width * width;
-  if (stage.moments != Moments::None) memory.statistics = 2 * square;    // H and the factor
-  if (stage.moments == Moments::Cross) memory.statistics += 2 * square;  // D and the solver's P
+  if (stage.moments != Moments::None) memory.statistics = 2 * square;      // H and the factor
+  if (stage.moments >= Moments::Cross) memory.statistics += 2 * square;    // D and the solver's P
+  if (stage.moments == Moments::HeldOut) memory.statistics += 3 * square;  // both held out, and D without those
   for (const PlannedMatrix& planned : stage.matrices) {
     const Index elements = planned.matrix.rows * planned.matrix.cols;
     // Working copy, a product of the same size, codes twice; the original's mapped pages, what the format encodes and
@@ -108,7 +109,7 @@ double stage_flops(const PlannedStage& stage, double tokens) {
   const double width = as_double(stage.matrices.front().matrix.cols);
   double flops = 0;
   if (stage.moments != Moments::None) flops += tokens * width * width + 2.0 / 3 * width * width * width;
-  if (stage.moments == Moments::Cross) flops += 2 * tokens * width * width;
+  if (stage.moments >= Moments::Cross) flops += 2 * tokens * width * width;
   for (const PlannedMatrix& planned : stage.matrices) {
     const double elements = as_double(planned.matrix.rows) * width;
     flops += elements * search_flops(planned.matrix.grid);

@@ -44,6 +44,12 @@ auto about(const std::string& module, std::string_view what, Work&& work) {
   }
 }
 
+/// The last eighth of the windows, at least one: α and β are chosen by them. None of a single window.
+Index held_out_tokens(Index tokens, Index length) {
+  const Index windows = tokens / length;
+  return windows < 2 ? 0 : std::max<Index>(1, windows / 8) * length;
+}
+
 Index last_block_with_statistics(const RunPlan& plan) {
   Index last = -1;
   for (std::size_t block = 0; block < plan.blocks.size(); ++block)
@@ -109,12 +115,18 @@ InputStatistics<float> QuantisedStream::collect(const PlannedStage& stage, const
   InputStatistics<float> statistics(context_, input.width, stage.moments);
   if (stage.moments == Moments::None) return statistics;
   const MatrixView<const float> X = hidden_->view(input);
-  for (Index first = 0; first < X.rows; first += statistics_tokens) {
-    const Index count = std::min(statistics_tokens, X.rows - first);
-    if (stage.moments == Moments::Cross)
-      statistics.add(X.middle_rows(first, count), full->view(input).middle_rows(first, count));
+  const Index held_out = stage.moments == Moments::HeldOut ? held_out_tokens(X.rows, hidden_->length()) : 0;
+  const Index learnt = X.rows - held_out;
+  for (Index first = 0; first < X.rows;) {
+    const Index end = std::min(first + statistics_tokens, first < learnt ? learnt : X.rows);
+    const auto own = X.middle_rows(first, end - first);
+    if (stage.moments < Moments::Cross)
+      statistics.add(own);
+    else if (first < learnt)
+      statistics.add(own, full->view(input).middle_rows(first, end - first));
     else
-      statistics.add(X.middle_rows(first, count));
+      statistics.add_held_out(own, full->view(input).middle_rows(first, end - first));
+    first = end;
   }
   return statistics;
 }

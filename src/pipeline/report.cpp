@@ -46,6 +46,7 @@ json layer_json(const LayerReport& layer, bool with_clock) {
                  {"damping", solve.damping},
                  {"damping_steps", solve.damping_steps},
                  {"dead_columns", solve.dead_columns},
+                 {"strength", solve.strength},
                  {"refine_rounds", solve.refine_rounds},
                  {"refine_gain", solve.refine_gain},
                  {"tokens", solve.tokens},
@@ -69,6 +70,7 @@ LayerReport parse_layer(const json& object) try {
   layer.solve.damping = number_of(object.at("damping"));
   layer.solve.damping_steps = object.at("damping_steps").get<int>();
   layer.solve.dead_columns = object.at("dead_columns").get<Index>();
+  layer.solve.strength = number_of(object.at("strength"));
   layer.solve.refine_rounds = object.at("refine_rounds").get<int>();
   layer.solve.refine_gain = number_of(object.at("refine_gain"));
   layer.solve.tokens = object.at("tokens").get<Index>();

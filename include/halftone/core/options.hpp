@@ -30,7 +30,8 @@ namespace halftone {
 
 enum class OptionType : std::int32_t { Flag = 0, Integer = 1, Real = 2, Choice = 3 };
 
-/// What a program can ask about an option. `minimum`, `maximum` bound Integer and Real; `choices` lists Choice's words.
+/// What a program can ask about an option. `minimum`, `maximum` bound Integer and Real; `choices` lists Choice's
+/// words, and what a Real may be beside a number ("auto").
 struct OptionInfo {
   std::string name;  ///< snake_case; the command spells it --like-this
   OptionType type = OptionType::Flag;
@@ -61,6 +62,21 @@ std::optional<E> parse_word(std::string_view text) {
   return std::nullopt;
 }
 
+/// A number, or "auto": the method chooses it.
+struct RealOrAuto {
+  double value = 0;
+  bool automatic = false;
+
+  constexpr RealOrAuto() = default;
+  constexpr RealOrAuto(double number) : value(number) {}  // NOLINT: numbers convert
+  static constexpr RealOrAuto chosen() {
+    RealOrAuto option;
+    option.automatic = true;
+    return option;
+  }
+  friend bool operator==(const RealOrAuto&, const RealOrAuto&) = default;
+};
+
 /// One field of an options struct while it is being visited. T may be const.
 template <class T>
 struct OptionField {
@@ -85,6 +101,12 @@ requires std::floating_point<T> OptionField<T> real(std::string_view name, T& va
   return {name, value, minimum, maximum, help};
 }
 template <class T>
+requires std::same_as<std::remove_const_t<T>, RealOrAuto> OptionField<T> real_or_auto(std::string_view name, T& value,
+                                                                                      double minimum, double maximum,
+                                                                                      std::string_view help) {
+  return {name, value, minimum, maximum, help};
+}
+template <class T>
 requires WordedEnum<std::remove_const_t<T>> OptionField<T> choice(std::string_view name, T& value,
                                                                   std::string_view help) {
   return {name, value, 0, 0, help};
@@ -98,6 +120,8 @@ std::string option_to_text(const T& value) {
     return value ? "true" : "false";
   } else if constexpr (WordedEnum<T>) {
     return std::string(word_of(value));
+  } else if constexpr (std::same_as<T, RealOrAuto>) {
+    return value.automatic ? "auto" : option_to_text(value.value);
   } else {
     char buffer[64];
     const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
@@ -115,6 +139,9 @@ bool option_from_text(std::string_view text, T& value) {
     const auto word = parse_word<T>(text);
     if (word) value = *word;
     return word.has_value();
+  } else if constexpr (std::same_as<T, RealOrAuto>) {
+    value.automatic = text == "auto";
+    return value.automatic || option_from_text(text, value.value);
   } else {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     return error == std::errc() && end == text.data() + text.size();
@@ -131,7 +158,7 @@ std::string wanted(const OptionField<T>& field) {
     for (std::string_view word : EnumWords<Value>::values) list += (list.empty() ? "" : ", ") + std::string(word);
     return "one of " + list;
   } else {
-    return concat(field.minimum, " .. ", field.maximum);
+    return concat(field.minimum, " .. ", field.maximum, std::same_as<Value, RealOrAuto> ? " or auto" : "");
   }
 }
 
@@ -140,6 +167,8 @@ bool in_bounds(const OptionField<T>& field) {
   if constexpr (std::is_arithmetic_v<std::remove_const_t<T>> && !std::same_as<std::remove_const_t<T>, bool>) {
     const auto value = static_cast<double>(field.value);
     return value >= field.minimum && value <= field.maximum;  // false for NaN
+  } else if constexpr (std::same_as<std::remove_const_t<T>, RealOrAuto>) {
+    return field.value.automatic || (field.value.value >= field.minimum && field.value.value <= field.maximum);
   } else {
     return true;
   }
@@ -159,6 +188,9 @@ OptionInfo describe(const OptionField<T>& field) {
   } else if constexpr (WordedEnum<Value>) {
     info.type = OptionType::Choice;
     for (std::string_view word : EnumWords<Value>::values) info.choices.emplace_back(word);
+  } else if constexpr (std::same_as<Value, RealOrAuto>) {
+    info.type = OptionType::Real;
+    info.choices = {"auto"};
   } else {
     info.type = std::integral<Value> ? OptionType::Integer : OptionType::Real;
   }

@@ -70,7 +70,7 @@ struct RunPlan {
   Index matrices() const;
   Index tokens() const { return windows * length; }
   /// Full-precision and quantised stream, the quantised alone, or none.
-  int streams() const { return moments == Moments::Cross ? 2 : moments == Moments::Second ? 1 : 0; }
+  int streams() const { return moments >= Moments::Cross ? 2 : moments == Moments::Second ? 1 : 0; }
 };
 
 /// Plans a run over calibration data of the given size. Throws Status::Unsupported if the checkpoint is already

@@ -40,6 +40,7 @@ struct SolveReport {
   int damping_steps = 0;   ///< rungs of the damping ladder above the one asked for
   Index dead_columns = 0;  ///< inputs that are zero in every calibration token
   Index tokens = 0;        ///< calibration tokens behind H
+  double strength = 0;     ///< α or β of the asymmetric target that was used; 0: symmetric
   int refine_rounds = 0;   ///< rounds of refinement done
   double refine_gain = 0;  ///< share of the layer's objective that they won
   double seconds = 0;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 #include <utility>  // as_const
+#include <vector>
 
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/linear_algebra.hpp"
@@ -13,9 +14,10 @@ namespace halftone {
 
 /// Which sums are kept.
 enum class Moments : std::uint8_t {
-  None = 0,    ///< nothing (RTN)
-  Second = 1,  ///< H = Σ xᵀx
-  Cross = 2,   ///< and D = Σ (x_fp − x)ᵀ x, for asymmetric calibration (GPTQv2, arXiv 2504.02692)
+  None = 0,     ///< nothing (RTN)
+  Second = 1,   ///< H = Σ xᵀx
+  Cross = 2,    ///< and D = Σ (x_fp − x)ᵀ x, for asymmetric calibration (GPTQv2, arXiv 2504.02692)
+  HeldOut = 3,  ///< and both once more over a part of the tokens, to choose α or β by
 };
 
 namespace detail {
@@ -68,6 +70,8 @@ class InputStatistics {
   void add(MatrixView<const S> X);
   /// Adds a pair: the quantised stream's X and the full-precision stream's X_fp, token by token.
   void add(MatrixView<const S> X, MatrixView<const S> X_fp);
+  /// Adds a pair that also counts as held out. Throws Status::InvalidArgument unless moments() is HeldOut.
+  void add_held_out(MatrixView<const S> X, MatrixView<const S> X_fp);
   /// Adds another's sums. Throws Status::ShapeMismatch where width or moments differ.
   void merge(const InputStatistics& other);
 
@@ -79,6 +83,10 @@ class InputStatistics {
   const BackendMatrix& second_moments() const;
   /// Σ (x_fp − x)ᵀ x [in, in]; row: deviating channel, column: channel of X. Needs Moments::Cross.
   const BackendMatrix& cross_moments() const;
+  /// The sums over held-out tokens alone, which are in the others too; null if no token was held out.
+  const InputStatistics* held_out() const {
+    return held_out_.empty() || held_out_.front().tokens() == 0 ? nullptr : &held_out_.front();
+  }
 
  private:
   void check_batch(MatrixView<const S> X, const char* what) const;
@@ -89,6 +97,7 @@ class InputStatistics {
   Moments moments_;
   mutable BackendMatrix H_;  // upper triangle until asked for: mirroring costs n² and is not done for every batch
   BackendMatrix D_;
+  std::vector<InputStatistics> held_out_;  // one or none
   mutable detail::OnceDone mirrored_;
 };
 
@@ -104,7 +113,8 @@ InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, In
     return sums;
   };
   if (moments != Moments::None) H_ = zeros();
-  if (moments == Moments::Cross) D_ = zeros();
+  if (moments >= Moments::Cross) D_ = zeros();
+  if (moments == Moments::HeldOut) held_out_.emplace_back(context, width, Moments::Cross);
 }
 
 template <class S, class Backend>
@@ -162,7 +172,7 @@ void InputStatistics<S, Backend>::add(MatrixView<const S> X, MatrixView<const S>
   check_batch(X_fp, "the full-precision X");
   require(X.rows == X_fp.rows, Status::ShapeMismatch, "input statistics: X has ", X.rows,
           " tokens and the full-precision X ", X_fp.rows, ", wanted pairs");
-  if (moments_ == Moments::Cross) {  // the difference first: X_fpᵀX − XᵀX would cancel
+  if (moments_ >= Moments::Cross) {  // the difference first: X_fpᵀX − XᵀX would cancel
     auto difference = context_->upload(X_fp);
     add_scaled(*context_, difference.view(), S(-1), X);
     gemm(*context_, Transpose::Yes, Transpose::No, S(1), std::as_const(difference).view(), X, S(1), D_.view());
@@ -171,12 +181,21 @@ void InputStatistics<S, Backend>::add(MatrixView<const S> X, MatrixView<const S>
 }
 
 template <class S, class Backend>
+void InputStatistics<S, Backend>::add_held_out(MatrixView<const S> X, MatrixView<const S> X_fp) {
+  require(moments_ == Moments::HeldOut, Status::InvalidArgument,
+          "input statistics: tokens were to be held out, but no moments of such are kept");
+  add(X, X_fp);
+  held_out_.front().add(X, X_fp);
+}
+
+template <class S, class Backend>
 void InputStatistics<S, Backend>::merge(const InputStatistics& other) {
   require(width_ == other.width_ && moments_ == other.moments_, Status::ShapeMismatch,
           "input statistics: merging width ", other.width_, " with moments ", static_cast<int>(other.moments_),
           " into width ", width_, " with moments ", static_cast<int>(moments_));
   if (moments_ != Moments::None) add_scaled(*context_, H_.view(), S(1), other.second_moments().view());
-  if (moments_ == Moments::Cross) add_scaled(*context_, D_.view(), S(1), other.cross_moments().view());
+  if (moments_ >= Moments::Cross) add_scaled(*context_, D_.view(), S(1), other.cross_moments().view());
+  if (moments_ == Moments::HeldOut) held_out_.front().merge(other.held_out_.front());
   mirrored_.reset();
   tokens_ += other.tokens_;
 }
@@ -190,7 +209,7 @@ auto InputStatistics<S, Backend>::second_moments() const -> const BackendMatrix&
 
 template <class S, class Backend>
 auto InputStatistics<S, Backend>::cross_moments() const -> const BackendMatrix& {
-  require(moments_ == Moments::Cross, Status::InvalidArgument, "input statistics: no cross moments were kept");
+  require(moments_ >= Moments::Cross, Status::InvalidArgument, "input statistics: no cross moments were kept");
   return D_;
 }
 

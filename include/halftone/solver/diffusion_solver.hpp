@@ -74,7 +74,8 @@ class DiffusionSolver {
  public:
   /// Order, damping and factor of a stage; GPTQv2's P in that order; what refinement needs.
   struct Prepared : FactoredMoments<Scalar, Backend> {
-    typename Backend::template Matrix<Scalar> P;       ///< [in, in]; empty unless the target is alpha
+    typename Backend::template Matrix<Scalar> P;       ///< [in, in]; empty unless the target is alpha; auto: of α = 1
+    typename Backend::template Matrix<Scalar> learnt;  ///< alpha = auto: P of the tokens not held out
     typename Backend::template Matrix<Scalar> damped;  ///< Hd [in, in] by original column; empty without refinement
   };
 
@@ -84,7 +85,10 @@ class DiffusionSolver {
   const DiffusionOptions& options() const { return options_; }
   const GridOptions& grid() const { return options_.grid; }
   bool binary_coded() const { return options_.coding == Coding::Binary; }
-  Moments moments() const { return options_.target.target == Target::Symmetric ? Moments::Second : Moments::Cross; }
+  Moments moments() const {
+    if (options_.target.target == Target::Symmetric) return Moments::Second;
+    return options_.target.strength().automatic ? Moments::HeldOut : Moments::Cross;
+  }
   bool act_order() const { return options_.act_order; }
   /// Groups of positions in a changed order: the result stores which column is in which.
   bool group_index() const {
@@ -120,16 +124,29 @@ class DiffusionSolver {
   BackendMatrix aimed_at(MatrixView<const Scalar> W, const Prepared& moments, double beta) const;
   /// The stage's factor in an order of the matrix's own, where it keeps columns or orders them by sensitivity.
   std::optional<Prepared> own_order(MatrixView<const Scalar> W, const Prepared& prepared) const;
-  /// Steps 2 to 7 on grids of one kind. `damped`: of the stage.
+  /// α or β of this matrix: as asked, or by the held-out tokens.
+  double strength_for(MatrixView<const Scalar> W, const Prepared& moments) const;
+  /// A result and tr((Q−T) Hd (Q−T)ᵀ), what rounding cost around the target T.
+  struct Solved {
+    QuantizedMatrix matrix;
+    double loss = 0;
+  };
+  /// solve() on grids of the kind asked for.
+  Solved solve_coded(MatrixView<const Scalar> W, const Prepared& moments, const BackendMatrix& damped,
+                     double strength) const;
+  /// Steps 2 to 7. `damped`: of the stage. `strength` 0: the symmetric target.
   template <class Grids>
-  QuantizedMatrix solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments,
-                        const BackendMatrix& damped) const;
+  Solved solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments, const BackendMatrix& damped,
+               double strength) const;
+  /// The result, or that of the symmetric target where the asymmetric objective is lower there.
+  QuantizedMatrix better_of(Solved solved, MatrixView<const Scalar> W, const Prepared& moments,
+                            const BackendMatrix& damped) const;
   /// Static grids, on the columns that are rounded: the first `rounded` of moments.order.
   template <class Grids>
   void fit_static(Grids& grids, MatrixView<const Scalar> W, const Prepared& moments, Index rounded) const;
   /// Runs the core on the values, which come back rounded.
   template <class Grids>
-  Working diffuse(Grids& grids, BackendMatrix values, const Prepared& moments, Index rounded) const;
+  Working diffuse(Grids& grids, BackendMatrix values, const Prepared& moments, Index rounded, double strength) const;
   template <class Grids>
   RefineReport refine_codes(Grids& grids, Working& working, MatrixView<const Scalar> target, const Prepared& moments,
                             const BackendMatrix& damped, Index rounded) const;

@@ -1,6 +1,9 @@
 // Bodies of diffusion_solver.hpp.
 #pragma once
 
+#include <algorithm>  // copy_n, max
+#include <limits>
+
 #include "halftone/solver/diffusion_solver.hpp"
 
 namespace halftone {
@@ -30,11 +33,17 @@ template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scalar, Backend>& statistics,
                                                      InputDiagonal diagonal, std::vector<std::int32_t> order) const
     -> Prepared {
-  Prepared prepared{factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping), {}, {}};
+  Prepared prepared{factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping), {}, {}, {}};
   if (options_.target.target == Target::Alpha && prepared.factored) {
-    const auto D = ordered_cross_moments(prepared);
-    prepared.P = second_update_matrix(*context_, D.view(), std::as_const(prepared.factor).view(),
-                                      static_cast<Scalar>(options_.target.alpha));
+    const RealOrAuto alpha = options_.target.alpha;
+    const auto P_of = [&](MatrixView<const Scalar> D, double factor) {
+      const auto ordered = ordered_cross_moments(prepared, D);
+      return second_update_matrix(*context_, ordered.view(), std::as_const(prepared.factor).view(),
+                                  static_cast<Scalar>(factor));
+    };
+    prepared.P = P_of(statistics.cross_moments().view(), alpha.automatic ? 1 : alpha.value);
+    if (alpha.automatic && statistics.held_out() != nullptr)
+      prepared.learnt = P_of(learnt_cross_moments(statistics).view(), 1);
   }
   return prepared;
 }
@@ -54,6 +63,25 @@ auto DiffusionSolver<Scalar, Backend>::aimed_at(MatrixView<const Scalar> W, cons
   auto values = shifted_weights(moments, W, static_cast<Scalar>(beta));
   if (moments.report.dead_columns > 0) clear_columns(*context_, values.view(), moments.diagonal.dead.data());
   return values;
+}
+
+template <class Scalar, class Backend>
+double DiffusionSolver<Scalar, Backend>::strength_for(MatrixView<const Scalar> W, const Prepared& moments) const {
+  const Context<Backend>& context = *context_;
+  const RealOrAuto asked = options_.target.strength();
+  if (!asked.automatic) return asked.value;
+  const InputStatistics<Scalar, Backend>* held_out = moments.statistics->held_out();
+  if (held_out == nullptr || !moments.factored) return 0;
+  if (options_.target.target == Target::Shift) {
+    const auto M = shift_of_weights(moments, W, learnt_cross_moments(*moments.statistics).view());
+    return held_out_strength(context, W, std::as_const(M).view(), *held_out);
+  }
+  // Without rounding the second update takes W to W (I − α P)⁻¹, to first order W + α W P.
+  auto M = context.template allocate<Scalar>(W.rows, W.cols);
+  const auto ordered = reordered(context, context.upload(W), moments.order);
+  gemm(context, Transpose::No, Transpose::No, Scalar(1), ordered.view(), moments.learnt.view(), Scalar(0), M.view());
+  M = reordered(context, M, inverse_order(moments.order));
+  return held_out_strength(context, W, std::as_const(M).view(), *held_out);
 }
 
 template <class Scalar, class Backend>
@@ -95,7 +123,7 @@ void DiffusionSolver<Scalar, Backend>::fit_static(Grids& grids, MatrixView<const
 template <class Scalar, class Backend>
 template <class Grids>
 auto DiffusionSolver<Scalar, Backend>::diffuse(Grids& grids, BackendMatrix values, const Prepared& moments,
-                                               Index rounded) const -> Working {
+                                               Index rounded, double strength) const -> Working {
   const Context<Backend>& context = *context_;
   const Index in = values.cols();
   const bool reorder = moments.order != natural_order(in);
@@ -109,7 +137,15 @@ auto DiffusionSolver<Scalar, Backend>::diffuse(Grids& grids, BackendMatrix value
 
   Working working;
   working.codes = context.template allocate<std::uint8_t>(values.rows(), in);
-  const SecondTerm<Scalar> second{moments.P.view(), options_.target.second};
+  const bool twice = options_.target.target == Target::Alpha && strength > 0;
+  BackendMatrix scaled;
+  if (twice && options_.target.alpha.automatic) {
+    scaled = context.template allocate<Scalar>(in, in);
+    set_zero(context, scaled.view());
+    add_scaled(context, scaled.view(), static_cast<Scalar>(strength), moments.P.view());
+  }
+  SecondTerm<Scalar> second{{}, options_.target.second};
+  if (twice) second.P = scaled.empty() ? moments.P.view() : std::as_const(scaled).view();
   working.loss = diffuse_errors(context, plan, moments.factor.view(), values.view(), grids,
                                 std::as_const(importance).data(), groups.data(), working.codes.view(), second);
   grids.write_zero_codes(context, groups.data(), rounded, working.codes.view());
@@ -160,47 +196,96 @@ QuantizedMatrix DiffusionSolver<Scalar, Backend>::quantize(MatrixView<const Scal
   check_weights(name_, *context_, W, prepared.width());
   const std::optional<Prepared> own = own_order(W, prepared);
   const Prepared& moments = own ? *own : prepared;
-  const Index groups = grid().groups(W.cols);
+  const double strength = strength_for(W, moments);
+  Solved solved = solve_coded(W, moments, prepared.damped, strength);
+  const bool compare = strength > 0 && options_.target.fallback && moments.factored;
   QuantizedMatrix result =
-      binary_coded()
-          ? solve(BinaryGrids<Scalar, Backend>(*context_, *candidates_, grid(), W.rows, groups), W, moments,
-                  prepared.damped)
-          : solve(UniformGrids<Scalar, Backend>(*context_, grid(), W.rows, groups), W, moments, prepared.damped);
+      compare ? better_of(std::move(solved), W, moments, prepared.damped) : std::move(solved.matrix);
   result.report.seconds = seconds_since(start);
   return result;
 }
 
 template <class Scalar, class Backend>
+auto DiffusionSolver<Scalar, Backend>::solve_coded(MatrixView<const Scalar> W, const Prepared& moments,
+                                                   const BackendMatrix& damped, double strength) const -> Solved {
+  const Index groups = grid().groups(W.cols);
+  if (binary_coded())
+    return solve(BinaryGrids<Scalar, Backend>(*context_, *candidates_, grid(), W.rows, groups), W, moments, damped,
+                 strength);
+  return solve(UniformGrids<Scalar, Backend>(*context_, grid(), W.rows, groups), W, moments, damped, strength);
+}
+
+/// Rounding costs the same around any target, to first order. So the asymmetric target lost something where its
+/// objective is above what its rounding cost; there the symmetric one is solved too, and the better is taken. Looked up
+/// on some rows, since it needs a product with D.
+template <class Scalar, class Backend>
+QuantizedMatrix DiffusionSolver<Scalar, Backend>::better_of(Solved solved, MatrixView<const Scalar> W,
+                                                            const Prepared& moments,
+                                                            const BackendMatrix& damped) const {
+  const Context<Backend>& context = *context_;
+  std::vector<std::int32_t> rows;
+  const Index step = std::max<Index>(1, W.rows / 64);
+  for (Index r = 0; r < W.rows; r += step) rows.push_back(static_cast<std::int32_t>(r));
+  const auto sample = [&](MatrixView<const Scalar> from) {
+    auto some = context.template allocate<Scalar>(static_cast<Index>(rows.size()), from.cols);
+    gather_rows<Scalar>(context, from, rows.data(), some.view());
+    if (moments.report.dead_columns > 0) clear_columns(context, some.view(), moments.diagonal.dead.data());
+    return some;
+  };
+  const auto weights = sample(W);
+  const auto objective_of = [&](const QuantizedMatrix& of) {
+    const Matrix<float> decoded = dequantize(of);
+    Matrix<Scalar> values(decoded.rows(), decoded.cols());
+    std::copy_n(decoded.data(), decoded.size(), values.data());
+    const auto on_backend = context.upload(std::as_const(values).view());
+    const auto quantised = sample(on_backend.view());
+    return asymmetric_objective<Scalar>(*moments.statistics, weights.view(), quantised.view());
+  };
+  const double asymmetric = objective_of(solved.matrix);
+  const double rounding = solved.loss / moments.scale * static_cast<double>(rows.size()) / static_cast<double>(W.rows);
+  if (asymmetric <= rounding) return std::move(solved.matrix);
+  QuantizedMatrix plain = solve_coded(W, moments, damped, 0).matrix;
+  const double symmetric = objective_of(plain);
+  if (asymmetric <= symmetric) return std::move(solved.matrix);
+  plain.report.notes.push_back(concat("fell back to the symmetric target: by the asymmetric objective the other was ",
+                                      symmetric > 0 ? asymmetric / symmetric : std::numeric_limits<double>::infinity(),
+                                      " times as far off"));
+  return plain;
+}
+
+template <class Scalar, class Backend>
 template <class Grids>
-QuantizedMatrix DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scalar> W,
-                                                        const Prepared& moments, const BackendMatrix& damped) const {
+auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments,
+                                             const BackendMatrix& damped, double strength) const -> Solved {
   const Context<Backend>& context = *context_;
   const TargetOptions& target = options_.target;
   const Index in = W.cols, rounded = in - outlier_columns(in);
   const bool refined = !damped.empty() && moments.factored;
-  auto values = aimed_at(W, moments, target.target == Target::Shift ? target.beta : 0);
+  auto values = aimed_at(W, moments, target.target == Target::Shift ? strength : 0);
   if (options_.groups == GroupMode::Static) fit_static(grids, std::as_const(values).view(), moments, rounded);
   BackendMatrix aim;  // of refinement; the second update's is the shift by α
   if (refined)
-    aim = target.target == Target::Alpha ? aimed_at(W, moments, target.alpha)
-                                         : context.upload(std::as_const(values).view());
+    aim =
+        target.target == Target::Alpha ? aimed_at(W, moments, strength) : context.upload(std::as_const(values).view());
 
-  Working working = diffuse(grids, std::move(values), moments, rounded);
+  Working working = diffuse(grids, std::move(values), moments, rounded, strength);
   RefineReport gained;
   if (refined) gained = refine_codes(grids, working, std::as_const(aim).view(), moments, damped, rounded);
 
-  QuantizedMatrix result;
+  Solved solved{{}, refined ? gained.after : working.loss};
+  QuantizedMatrix& result = solved.matrix;
   result.codes = context.download(std::as_const(working.codes).view());
   result.grid = grids.stored(context, in);
   result.outliers = take_outliers(working.values, moments, rounded);
   if (group_index()) result.group_index = working.group_of_column;
   result.report = moments.report;
+  result.report.strength = strength;
   result.report.refine_rounds = gained.rounds;
   if (gained.before > 0) result.report.refine_gain = 1 - gained.after / gained.before;
-  const bool exact_loss = target.target == Target::Symmetric && rounded == in && !refined;
+  const bool exact_loss = strength == 0 && rounded == in && !refined;
   result.report.relative_error =
       error_of(W, std::move(working.values), moments, exact_loss ? std::optional(working.loss) : std::nullopt);
-  return result;
+  return solved;
 }
 
 /// tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ). Where nothing but rounding moved the weights the numerator is the core's Σ e² less

@@ -8,12 +8,14 @@
 // W [out, in], H = XᵀX, D = (X_fp − X)ᵀX (row: deviating channel), Hd = H + λI, Hd⁻¹ = Uᵀ U in solving order.
 #pragma once
 
-#include <utility>  // as_const
+#include <algorithm>  // clamp
+#include <utility>    // as_const
 #include <vector>
 
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/linear_algebra.hpp"
 #include "halftone/core/options.hpp"
+#include "halftone/quant/metrics.hpp"
 #include "halftone/solver/error_diffusion.hpp"
 #include "halftone/solver/factored_moments.hpp"
 
@@ -27,28 +29,82 @@ struct EnumWords<Target> {
 
 struct TargetOptions {
   Target target = Target::Symmetric;
-  double alpha = 0.25;
-  double beta = 1;
+  RealOrAuto alpha = 0.25;
+  RealOrAuto beta = 1;
   SecondMode second = SecondMode::Reference;
+  bool fallback = true;
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     visit(choice("target", self.target, "symmetric: GPTQ's; alpha: GPTQv2's second update; shift: the exact target"));
-    visit(real("alpha", self.alpha, 0, 1, "α of GPTQv2's second update (0.25 in its code, 1 in its paper)"));
-    visit(real("beta", self.beta, 0, 1, "β of the exact target: 1 all the way, less pulls back to the weights"));
+    visit(real_or_auto("alpha", self.alpha, 0, 1,
+                       "α of GPTQv2's second update (0.25 in its code, 1 in its paper); auto: by held-out windows"));
+    visit(real_or_auto("beta", self.beta, 0, 1,
+                       "β of the exact target: 1 all the way, less pulls back to the weights; auto: as for alpha"));
     visit(choice("second", self.second,
                  "columns that GPTQv2's update multiplies: reference (its code), pre (its paper)"));
+    visit(flag("fallback", self.fallback, "where an asymmetric target ends worse by its own objective, solve without"));
+  }
+
+  /// α or β, by the target; 0 for the symmetric one.
+  RealOrAuto strength() const {
+    return target == Target::Symmetric ? RealOrAuto(0.0) : target == Target::Alpha ? alpha : beta;
   }
 };
 
-/// D · scale in solving order on both axes, columns of dead inputs zero. [in, in]
+/// D · scale in solving order on both axes, columns of dead inputs zero. D [in, in] by original column; [in, in]
+template <class S, class Backend>
+typename Backend::template Matrix<S> ordered_cross_moments(const FactoredMoments<S, Backend>& moments,
+                                                           std::type_identity_t<MatrixView<const S>> D) {
+  const auto& context = moments.statistics->context();
+  auto ordered = context.template allocate<S>(moments.width(), moments.width());
+  gather_square(context, D, moments.order.data(), moments.diagonal.dead.data(), static_cast<S>(moments.scale),
+                ordered.view());
+  return ordered;
+}
 template <class S, class Backend>
 typename Backend::template Matrix<S> ordered_cross_moments(const FactoredMoments<S, Backend>& moments) {
-  const auto& context = moments.statistics->context();
-  auto D = context.template allocate<S>(moments.width(), moments.width());
-  gather_square(context, moments.statistics->cross_moments().view(), moments.order.data(), moments.diagonal.dead.data(),
-                static_cast<S>(moments.scale), D.view());
+  return ordered_cross_moments(moments, moments.statistics->cross_moments().view());
+}
+
+/// D over the tokens that were not held out, as large as D over all of them. [in, in]
+template <class S, class Backend>
+typename Backend::template Matrix<S> learnt_cross_moments(const InputStatistics<S, Backend>& statistics) {
+  const auto& context = statistics.context();
+  const InputStatistics<S, Backend>& held_out = *statistics.held_out();
+  const double tokens = static_cast<double>(statistics.tokens()),
+               grown = tokens / (tokens - static_cast<double>(held_out.tokens()));
+  auto D = context.template allocate<S>(statistics.width(), statistics.width());
+  set_zero(context, D.view());
+  add_scaled(context, D.view(), static_cast<S>(grown), statistics.cross_moments().view());
+  add_scaled(context, D.view(), static_cast<S>(-grown), held_out.cross_moments().view());
   return D;
+}
+
+/// The α or β that the held-out tokens ask for. Moving the weights W by s · M, M made of the other tokens alone,
+/// changes the asymmetric objective over the held-out ones by s² tr(M H Mᵀ) − 2 s tr(W D Mᵀ), H and D theirs: the
+/// minimum, kept to 0 .. 1. Rounding adds errors that do not depend on s, to first order. W, M [out, in].
+template <class S, class Backend>
+double held_out_strength(const Context<Backend>& context, MatrixView<const S> W, MatrixView<const S> M,
+                         const InputStatistics<S, Backend>& held_out) {
+  auto product = context.template allocate<S>(W.rows, W.cols);
+  gemm(context, Transpose::No, Transpose::No, S(1), W, held_out.cross_moments().view(), S(0), product.view());
+  const double gain = inner_product(context, std::as_const(product).view(), M);
+  const double cost = quadratic_form(context, M, held_out.second_moments().view());
+  return cost > 0 ? std::clamp(gain / cost, 0.0, 1.0) : 0.0;
+}
+
+/// ‖X_fp Wᵀ − X Qᵀ‖² less its part that Q does not change: tr((Q−W) H (Q−W)ᵀ) − 2 tr(W D (Q−W)ᵀ). Of W itself: 0.
+template <class S, class Backend>
+double asymmetric_objective(const InputStatistics<S, Backend>& statistics, MatrixView<const S> W,
+                            MatrixView<const S> Q) {
+  const auto& context = statistics.context();
+  auto moved = context.upload(Q), product = context.template allocate<S>(W.rows, W.cols);
+  add_scaled(context, moved.view(), S(-1), W);
+  gemm(context, Transpose::No, Transpose::No, S(1), W, statistics.cross_moments().view(), S(0), product.view());
+  const auto difference = std::as_const(moved).view();
+  return quadratic_form(context, difference, statistics.second_moments().view()) -
+         2 * inner_product(context, std::as_const(product).view(), difference);
 }
 
 /// P = α · strict_upper(D Uᵀ) · U, strictly upper (GPTQv2, equation 15: row j holds D[j, j+1:] · Hd[j+1:, j+1:]⁻¹).
@@ -77,25 +133,36 @@ typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>
   return P;
 }
 
+/// W D Hd⁻¹ [out, in], the whole way to the exact target (below). W [out, in] and D [in, in] by original column; Hd⁻¹
+/// is applied as Uᵀ U. Two products of out · in² multiply-adds beside W D. Zero where H was not factored.
+template <class S, class Backend>
+typename Backend::template Matrix<S> shift_of_weights(const FactoredMoments<S, Backend>& moments, MatrixView<const S> W,
+                                                      std::type_identity_t<MatrixView<const S>> D) {
+  const auto& context = moments.statistics->context();
+  auto product = context.template allocate<S>(W.rows, W.cols);
+  set_zero(context, product.view());
+  if (!moments.factored) return product;
+  const auto ordered_D = ordered_cross_moments(moments, D);
+  const auto ordered = reordered(context, context.upload(W), moments.order);
+  auto half = context.template allocate<S>(W.rows, W.cols);
+  gemm(context, Transpose::No, Transpose::No, S(1), ordered.view(), ordered_D.view(), S(0), product.view());
+  gemm(context, Transpose::No, Transpose::Yes, S(1), std::as_const(product).view(), moments.factor.view(), S(0),
+       half.view());
+  gemm(context, Transpose::No, Transpose::No, S(1), std::as_const(half).view(), moments.factor.view(), S(0),
+       product.view());
+  return reordered(context, product, inverse_order(moments.order));
+}
+
 /// The exact asymmetric target W* = W + β · W D Hd⁻¹ (ours; derivation in docs/methods.md). For every Q
 ///   ‖X_fp Wᵀ − X Qᵀ‖² + λ‖Q − W‖² = tr((Q − W*) Hd (Q − W*)ᵀ) + const       (β = 1),
-/// so a solver that gets W* solves the asymmetric problem. W [out, in] in original order and out of it; Hd⁻¹ is applied
-/// as Uᵀ U. Two products of out · in² multiply-adds beside W D. Where H was not factored W comes back.
+/// so a solver that gets W* solves the asymmetric problem. W [out, in] in original order and out of it.
 template <class S, class Backend>
 typename Backend::template Matrix<S> shifted_weights(const FactoredMoments<S, Backend>& moments, MatrixView<const S> W,
                                                      S beta) {
   const auto& context = moments.statistics->context();
   auto values = context.upload(W);
-  if (!moments.factored) return values;
-  const auto D = ordered_cross_moments(moments);
-  const auto ordered = reordered(context, values, moments.order);
-  auto product = context.template allocate<S>(W.rows, W.cols), half = context.template allocate<S>(W.rows, W.cols);
-  gemm(context, Transpose::No, Transpose::No, S(1), ordered.view(), D.view(), S(0), product.view());
-  gemm(context, Transpose::No, Transpose::Yes, S(1), std::as_const(product).view(), moments.factor.view(), S(0),
-       half.view());
-  gemm(context, Transpose::No, Transpose::No, beta, std::as_const(half).view(), moments.factor.view(), S(0),
-       product.view());
-  add_scaled(context, values.view(), S(1), reordered(context, product, inverse_order(moments.order)).view());
+  const auto shift = shift_of_weights(moments, W, moments.statistics->cross_moments().view());
+  add_scaled(context, values.view(), beta, shift.view());
   return values;
 }
 
