@@ -126,20 +126,15 @@ class DiffusionSolver {
   std::optional<Prepared> own_order(MatrixView<const Scalar> W, const Prepared& prepared) const;
   /// α or β of this matrix: as asked, or by the held-out tokens.
   double strength_for(MatrixView<const Scalar> W, const Prepared& moments) const;
-  /// A result and tr((Q−T) Hd (Q−T)ᵀ), what rounding cost around the target T.
-  struct Solved {
-    QuantizedMatrix matrix;
-    double loss = 0;
-  };
   /// solve() on grids of the kind asked for.
-  Solved solve_coded(MatrixView<const Scalar> W, const Prepared& moments, const BackendMatrix& damped,
-                     double strength) const;
+  QuantizedMatrix solve_coded(MatrixView<const Scalar> W, const Prepared& moments, const BackendMatrix& damped,
+                              double strength) const;
   /// Steps 2 to 7. `damped`: of the stage. `strength` 0: the symmetric target.
   template <class Grids>
-  Solved solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments, const BackendMatrix& damped,
-               double strength) const;
+  QuantizedMatrix solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments, const BackendMatrix& damped,
+                        double strength) const;
   /// The result, or that of the symmetric target where the asymmetric objective is lower there.
-  QuantizedMatrix better_of(Solved solved, MatrixView<const Scalar> W, const Prepared& moments,
+  QuantizedMatrix better_of(QuantizedMatrix result, MatrixView<const Scalar> W, const Prepared& moments,
                             const BackendMatrix& damped) const;
   /// Static grids, on the columns that are rounded: the first `rounded` of moments.order.
   template <class Grids>

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>  // copy_n, max
-#include <limits>
 
 #include "halftone/solver/diffusion_solver.hpp"
 
@@ -197,17 +196,17 @@ QuantizedMatrix DiffusionSolver<Scalar, Backend>::quantize(MatrixView<const Scal
   const std::optional<Prepared> own = own_order(W, prepared);
   const Prepared& moments = own ? *own : prepared;
   const double strength = strength_for(W, moments);
-  Solved solved = solve_coded(W, moments, prepared.damped, strength);
-  const bool compare = strength > 0 && options_.target.fallback && moments.factored;
-  QuantizedMatrix result =
-      compare ? better_of(std::move(solved), W, moments, prepared.damped) : std::move(solved.matrix);
+  QuantizedMatrix result = solve_coded(W, moments, prepared.damped, strength);
+  if (strength > 0 && options_.target.fallback && moments.factored)
+    result = better_of(std::move(result), W, moments, prepared.damped);
   result.report.seconds = seconds_since(start);
   return result;
 }
 
 template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::solve_coded(MatrixView<const Scalar> W, const Prepared& moments,
-                                                   const BackendMatrix& damped, double strength) const -> Solved {
+                                                   const BackendMatrix& damped, double strength) const
+    -> QuantizedMatrix {
   const Index groups = grid().groups(W.cols);
   if (binary_coded())
     return solve(BinaryGrids<Scalar, Backend>(*context_, *candidates_, grid(), W.rows, groups), W, moments, damped,
@@ -215,48 +214,40 @@ auto DiffusionSolver<Scalar, Backend>::solve_coded(MatrixView<const Scalar> W, c
   return solve(UniformGrids<Scalar, Backend>(*context_, grid(), W.rows, groups), W, moments, damped, strength);
 }
 
-/// Rounding costs the same around any target, to first order. So the asymmetric target lost something where its
-/// objective is above what its rounding cost; there the symmetric one is solved too, and the better is taken. Looked up
-/// on some rows, since it needs a product with D.
+/// Decided on at most 64 rows, spread over the matrix: rows are solved one by one, so that theirs cost little again.
 template <class Scalar, class Backend>
-QuantizedMatrix DiffusionSolver<Scalar, Backend>::better_of(Solved solved, MatrixView<const Scalar> W,
+QuantizedMatrix DiffusionSolver<Scalar, Backend>::better_of(QuantizedMatrix result, MatrixView<const Scalar> W,
                                                             const Prepared& moments,
                                                             const BackendMatrix& damped) const {
   const Context<Backend>& context = *context_;
+  const Index step = (W.rows + 63) / 64;
   std::vector<std::int32_t> rows;
-  const Index step = std::max<Index>(1, W.rows / 64);
   for (Index r = 0; r < W.rows; r += step) rows.push_back(static_cast<std::int32_t>(r));
-  const auto sample = [&](MatrixView<const Scalar> from) {
-    auto some = context.template allocate<Scalar>(static_cast<Index>(rows.size()), from.cols);
-    gather_rows<Scalar>(context, from, rows.data(), some.view());
-    if (moments.report.dead_columns > 0) clear_columns(context, some.view(), moments.diagonal.dead.data());
-    return some;
+  auto weights = context.template allocate<Scalar>(static_cast<Index>(rows.size()), W.cols);
+  gather_rows<Scalar>(context, W, rows.data(), weights.view());
+  if (moments.report.dead_columns > 0) clear_columns(context, weights.view(), moments.diagonal.dead.data());
+
+  const auto objective_of = [&](const Matrix<float>& decoded, bool all_rows) {
+    Matrix<Scalar> values(weights.rows(), W.cols);
+    for (Index i = 0; i < values.rows(); ++i)
+      std::copy_n(decoded.row(all_rows ? rows[static_cast<std::size_t>(i)] : i), W.cols, values.row(i));
+    auto quantised = context.upload(std::as_const(values).view());
+    if (moments.report.dead_columns > 0) clear_columns(context, quantised.view(), moments.diagonal.dead.data());
+    return asymmetric_objective<Scalar>(*moments.statistics, std::as_const(weights).view(),
+                                        std::as_const(quantised).view());
   };
-  const auto weights = sample(W);
-  const auto objective_of = [&](const QuantizedMatrix& of) {
-    const Matrix<float> decoded = dequantize(of);
-    Matrix<Scalar> values(decoded.rows(), decoded.cols());
-    std::copy_n(decoded.data(), decoded.size(), values.data());
-    const auto on_backend = context.upload(std::as_const(values).view());
-    const auto quantised = sample(on_backend.view());
-    return asymmetric_objective<Scalar>(*moments.statistics, weights.view(), quantised.view());
-  };
-  const double asymmetric = objective_of(solved.matrix);
-  const double rounding = solved.loss / moments.scale * static_cast<double>(rows.size()) / static_cast<double>(W.rows);
-  if (asymmetric <= rounding) return std::move(solved.matrix);
-  QuantizedMatrix plain = solve_coded(W, moments, damped, 0).matrix;
-  const double symmetric = objective_of(plain);
-  if (asymmetric <= symmetric) return std::move(solved.matrix);
-  plain.report.notes.push_back(concat("fell back to the symmetric target: by the asymmetric objective the other was ",
-                                      symmetric > 0 ? asymmetric / symmetric : std::numeric_limits<double>::infinity(),
-                                      " times as far off"));
+  const QuantizedMatrix sample = solve_coded(std::as_const(weights).view(), moments, damped, 0);
+  const double asymmetric = objective_of(dequantize(result), true), symmetric = objective_of(dequantize(sample), false);
+  if (asymmetric <= symmetric) return result;
+  QuantizedMatrix plain = solve_coded(W, moments, damped, 0);
+  plain.report.notes.push_back("fell back to the symmetric target: the asymmetric objective is lower there");
   return plain;
 }
 
 template <class Scalar, class Backend>
 template <class Grids>
 auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments,
-                                             const BackendMatrix& damped, double strength) const -> Solved {
+                                             const BackendMatrix& damped, double strength) const -> QuantizedMatrix {
   const Context<Backend>& context = *context_;
   const TargetOptions& target = options_.target;
   const Index in = W.cols, rounded = in - outlier_columns(in);
@@ -272,8 +263,7 @@ auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scala
   RefineReport gained;
   if (refined) gained = refine_codes(grids, working, std::as_const(aim).view(), moments, damped, rounded);
 
-  Solved solved{{}, refined ? gained.after : working.loss};
-  QuantizedMatrix& result = solved.matrix;
+  QuantizedMatrix result;
   result.codes = context.download(std::as_const(working.codes).view());
   result.grid = grids.stored(context, in);
   result.outliers = take_outliers(working.values, moments, rounded);
@@ -285,7 +275,7 @@ auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scala
   const bool exact_loss = strength == 0 && rounded == in && !refined;
   result.report.relative_error =
       error_of(W, std::move(working.values), moments, exact_loss ? std::optional(working.loss) : std::nullopt);
-  return solved;
+  return result;
 }
 
 /// tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ). Where nothing but rounding moved the weights the numerator is the core's Σ e² less

@@ -48,7 +48,7 @@ class QuantizerOf final : public Quantizer {
   std::unique_ptr<Prepared> prepare(const InputStatistics<float>& statistics) const override {
     require(statistics.moments() >= moments(), Status::InvalidArgument, T::name, ": the statistics hold moments ",
             static_cast<int>(statistics.moments()), ", wanted ", static_cast<int>(moments()),
-            " (0: none, 1: second, 2: second and cross)");
+            " (0: none, 1: second, 2: second and cross, 3: those and a part held out)");
     return std::make_unique<Held>(this, solver_.prepare(statistics));
   }
   using Quantizer::quantize;
