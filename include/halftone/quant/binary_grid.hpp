@@ -9,6 +9,7 @@
 #include <span>
 
 #include "halftone/core/dtype.hpp"
+#include "halftone/core/error.hpp"
 #include "halftone/core/float16.hpp"
 #include "halftone/core/matrix.hpp"
 #include "halftone/core/options.hpp"
@@ -143,5 +144,24 @@ Matrix<float> dequantize(MatrixView<const std::uint8_t> codes, const BinaryGrid&
 /// Bits that a matrix of `cols` columns needs: k planes, and k alphas and a bias a group in their stored type; with
 /// groups of g columns k + 16 (k + 1) / g a weight.
 Index stored_bits(const BinaryGrid& grid, Index cols);
+
+inline Matrix<float> dequantize(MatrixView<const std::uint8_t> codes, const BinaryGrid& grid,
+                                std::span<const std::int32_t> group_of_column) {
+  require(grid.bits >= 1 && grid.bits <= max_planes && grid.alphas.rows() == codes.rows &&
+              grid.biases.rows() == codes.rows && grid.alphas.cols() == grid.groups() * grid.bits,
+          Status::ShapeMismatch, "binary grid: alphas are ", grid.alphas.rows(), " x ", grid.alphas.cols(), " for ",
+          codes.rows, " rows, ", grid.groups(), " groups and ", grid.bits, " planes");
+  require(group_of_column.empty() ? grid.group_size > 0 && (codes.cols - 1) / grid.group_size < grid.groups()
+                                  : static_cast<Index>(group_of_column.size()) == codes.cols,
+          Status::ShapeMismatch, "binary grid: ", codes.cols, " columns for ", grid.groups(), " groups of ",
+          grid.group_size, " columns and ", group_of_column.size(), " group indices");
+  Matrix<float> values(codes.rows, codes.cols);
+  for (Index r = 0; r < codes.rows; ++r)
+    for (Index c = 0; c < codes.cols; ++c) {
+      const Index g = group_of_column.empty() ? c / grid.group_size : group_of_column[static_cast<std::size_t>(c)];
+      values(r, c) = decode_binary(codes(r, c), grid.alphas.row(r) + g * grid.bits, 1, grid.biases(r, g), grid.bits);
+    }
+  return values;
+}
 
 }  // namespace halftone

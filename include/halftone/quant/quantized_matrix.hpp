@@ -96,4 +96,34 @@ bool same_codes(const QuantizedMatrix& a, const QuantizedMatrix& b);
 /// index 32 each.
 Index stored_bits(const QuantizedMatrix& matrix);
 
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+inline Matrix<float> decoded(const QuantizedMatrix& matrix, const UniformGrid& grid) {
+  Matrix<float> values(matrix.rows(), matrix.cols());
+  for (Index r = 0; r < matrix.rows(); ++r)
+    for (Index j = 0; j < matrix.cols(); ++j) {
+      const Index g = matrix.group_of(j);
+      values(r, j) =
+          decode(static_cast<float>(matrix.codes(r, j)), grid.scales(r, g), static_cast<float>(grid.zeros(r, g)));
+    }
+  return values;
+}
+
+inline Matrix<float> decoded(const QuantizedMatrix& matrix, const BinaryGrid& grid) {
+  return dequantize(matrix.codes, grid, matrix.group_index);
+}
+
+}  // namespace detail
+
+inline Matrix<float> dequantize(const QuantizedMatrix& matrix) {
+  Matrix<float> values = std::visit([&](const auto& grid) { return detail::decoded(matrix, grid); }, matrix.grid);
+  const std::vector<std::int32_t>& columns = matrix.outliers.columns;
+  for (Index r = 0; r < matrix.rows(); ++r)
+    for (std::size_t k = 0; k < columns.size(); ++k)
+      values(r, columns[k]) = matrix.outliers.values(r, static_cast<Index>(k));
+  return values;
+}
+
 }  // namespace halftone
