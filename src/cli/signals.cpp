@@ -2,36 +2,48 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 namespace halftone::cli {
 namespace {
 
-volatile std::sig_atomic_t stop = 0;
+std::atomic<bool> stop{false};
 
-void on_signal(int number) {
-  if (stop != 0) {
-    std::signal(number, SIG_DFL);
-    std::raise(number);
-    return;
+/// Takes the signals one after the other; the second ends the process as if nobody had taken it.
+void wait_for_signals(sigset_t signals) {
+  for (;;) {
+    int number = 0;
+    if (sigwait(&signals, &number) != 0) return;
+    if (stop.exchange(true)) {
+      std::signal(number, SIG_DFL);
+      pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+      std::raise(number);
+    }
+    constexpr char message[] = "\nhalftone: stopping after the current layer; again to stop at once\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, message, sizeof message - 1);
   }
-  stop = 1;
-  constexpr char message[] = "\nhalftone: stopping after the current layer; again to stop at once\n";
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, message, sizeof message - 1);
 }
 
 }  // namespace
 
+// A thread of their own takes the signals, and all others block them: a handler must not run on a thread that computes.
+// oneDNN's products use the stack pointer as one register more, so that a handler's frame would land in their data.
 void install_signal_handlers() noexcept {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGXFSZ, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  if (pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0) return;  // threads made from here on inherit it
+  try {
+    std::thread(wait_for_signals, signals).detach();
+  } catch (...) {  // no thread to be had: the signals end the process as they do by default
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  }
 }
 
-bool stop_requested() noexcept { return stop != 0; }
+bool stop_requested() noexcept { return stop; }
 
 }  // namespace halftone::cli

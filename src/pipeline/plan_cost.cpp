@@ -2,6 +2,7 @@
 
 #include <algorithm>  // max
 #include <chrono>
+#include <string>  // stoi
 
 #include "halftone/backend/linear_algebra.hpp"
 #include "halftone/format/safetensors_writer.hpp"
@@ -28,6 +29,13 @@ Index live_bytes(const BlockProgram& program, Index at, Index tokens) {
   return 4 * tokens * width;
 }
 
+/// Most rounds of refinement of a matrix.
+int refine_rounds(const PlannedMatrix& planned) {
+  const auto option = planned.options.find("refine");
+  return option == planned.options.end() ? 0 : std::stoi(option->second);
+}
+bool refined(const PlannedMatrix& planned) { return refine_rounds(planned) > 0; }
+
 /// What a stage holds beside streams and weights while its matrices are solved.
 MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage) {
   MemoryEstimate memory;
@@ -36,13 +44,17 @@ MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& sta
   if (stage.moments != Moments::None) memory.statistics = 2 * square;      // H and the factor
   if (stage.moments >= Moments::Cross) memory.statistics += 2 * square;    // D and the solver's P
   if (stage.moments == Moments::HeldOut) memory.statistics += 3 * square;  // both held out, and D without those
+  bool any_refined = false;
   for (const PlannedMatrix& planned : stage.matrices) {
     const Index elements = planned.matrix.rows * planned.matrix.cols;
+    any_refined = any_refined || refined(planned);
     // Working copy, a product of the same size, codes twice; the original's mapped pages, what the format encodes and
     // reads back.
-    memory.solver = std::max(memory.solver, 10 * elements);
+    // Refinement: the target and the gradient.
+    memory.solver = std::max(memory.solver, (refined(planned) ? 18 : 10) * elements);
     memory.files = std::max(memory.files, dtype_bytes(planned.matrix.dtype, elements) + 2 * planned.stored_bytes);
   }
+  if (any_refined) memory.statistics += square;  // Hd
   return memory;
 }
 
@@ -114,6 +126,8 @@ double stage_flops(const PlannedStage& stage, double tokens) {
     const double elements = as_double(planned.matrix.rows) * width;
     flops += elements * search_flops(planned.matrix.grid);
     if (planned.moments != Moments::None) flops += 2 * elements * width;  // the solve and the report's error
+    // A round: three products, and the search inside its blocks.
+    flops += refine_rounds(planned) * elements * (6 * width + 1300);
   }
   return flops;
 }
