@@ -72,7 +72,8 @@ struct DiffusionOptions {
 template <class Scalar, class Backend>
 class DiffusionSolver {
  public:
-  /// Order, damping and factor of a stage; GPTQv2's P in that order; what refinement needs.
+  /// Order, damping and factor of a stage; GPTQv2's P in that order; what refinement needs. The order alone where every
+  /// matrix has one of its own.
   struct Prepared : FactoredMoments<Scalar, Backend> {
     typename Backend::template Matrix<Scalar> P;       ///< [in, in]; empty unless the target is alpha; auto: of α = 1
     typename Backend::template Matrix<Scalar> learnt;  ///< alpha = auto: P of the tokens not held out
@@ -115,27 +116,27 @@ class DiffusionSolver {
     double loss = 0;  ///< Σ e² of the column loop
   };
 
-  /// Damps and factors in the given order; P with it where the target asks for it.
+  /// True if matrices of `cols` columns are factored in orders of their own: they keep columns, or go by sensitivity.
+  bool own_orders(Index cols) const {
+    return outlier_columns(cols) > 0 || (act_order() && options_.order_key == OrderKey::Sensitivity);
+  }
+  /// Damps and factors in the given order, with all that target and refinement ask for.
   Prepared prepare_order(const InputStatistics<Scalar, Backend>& statistics, InputDiagonal diagonal,
                          std::vector<std::int32_t> order) const;
-  /// W without dead columns, in the backend's memory.
-  BackendMatrix cleared(MatrixView<const Scalar> W, const Prepared& prepared) const;
-  /// What the codes should come close to under Hd: the weights, moved by the shift of the target.
+  /// What the codes should come close to under Hd: the weights, moved by the shift of the target (β = 0: not moved),
+  /// without dead columns. In the backend's memory.
   BackendMatrix aimed_at(MatrixView<const Scalar> W, const Prepared& moments, double beta) const;
-  /// The stage's factor in an order of the matrix's own, where it keeps columns or orders them by sensitivity.
-  std::optional<Prepared> own_order(MatrixView<const Scalar> W, const Prepared& prepared) const;
+  /// The stage's moments in the matrix's own order.
+  Prepared own_order(MatrixView<const Scalar> W, const Prepared& prepared) const;
   /// α or β of this matrix: as asked, or by the held-out tokens.
   double strength_for(MatrixView<const Scalar> W, const Prepared& moments) const;
+  /// True if the symmetric target ends with the lower asymmetric objective.
+  bool loses(MatrixView<const Scalar> W, const Prepared& moments, double strength) const;
   /// solve() on grids of the kind asked for.
-  QuantizedMatrix solve_coded(MatrixView<const Scalar> W, const Prepared& moments, const BackendMatrix& damped,
-                              double strength) const;
-  /// Steps 2 to 7. `damped`: of the stage. `strength` 0: the symmetric target.
+  QuantizedMatrix solve_coded(MatrixView<const Scalar> W, const Prepared& moments, double strength) const;
+  /// Steps 2 to 7. `strength` 0: the symmetric target.
   template <class Grids>
-  QuantizedMatrix solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments, const BackendMatrix& damped,
-                        double strength) const;
-  /// The result, or that of the symmetric target where the asymmetric objective is lower there.
-  QuantizedMatrix better_of(QuantizedMatrix result, MatrixView<const Scalar> W, const Prepared& moments,
-                            const BackendMatrix& damped) const;
+  QuantizedMatrix solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments, double strength) const;
   /// Static grids, on the columns that are rounded: the first `rounded` of moments.order.
   template <class Grids>
   void fit_static(Grids& grids, MatrixView<const Scalar> W, const Prepared& moments, Index rounded) const;
@@ -144,7 +145,7 @@ class DiffusionSolver {
   Working diffuse(Grids& grids, BackendMatrix values, const Prepared& moments, Index rounded, double strength) const;
   template <class Grids>
   RefineReport refine_codes(Grids& grids, Working& working, MatrixView<const Scalar> target, const Prepared& moments,
-                            const BackendMatrix& damped, Index rounded) const;
+                            Index rounded) const;
   OutlierColumns take_outliers(const BackendMatrix& values, const Prepared& moments, Index rounded) const;
   double error_of(MatrixView<const Scalar> W, BackendMatrix values, const Prepared& moments,
                   std::optional<double> loss) const;

@@ -1,7 +1,7 @@
 // Bodies of diffusion_solver.hpp.
 #pragma once
 
-#include <algorithm>  // copy_n, max
+#include <algorithm>  // copy_n, find_if, sort
 
 #include "halftone/solver/diffusion_solver.hpp"
 
@@ -23,9 +23,9 @@ template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::prepare(const InputStatistics<Scalar, Backend>& statistics) const -> Prepared {
   InputDiagonal diagonal = input_diagonal(name_, statistics);
   auto order = act_order() ? descending_order(diagonal.values) : natural_order(statistics.width());
-  Prepared prepared = prepare_order(statistics, std::move(diagonal), std::move(order));
-  if (options_.refine.refine > 0 && prepared.factored) prepared.damped = damped_moments(prepared);
-  return prepared;
+  if (own_orders(statistics.width()))
+    return {unfactored_moments(statistics, std::move(diagonal), std::move(order)), {}, {}, {}};
+  return prepare_order(statistics, std::move(diagonal), std::move(order));
 }
 
 template <class Scalar, class Backend>
@@ -44,22 +44,14 @@ auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scala
     if (alpha.automatic && statistics.held_out() != nullptr)
       prepared.learnt = P_of(learnt_cross_moments(statistics).view(), 1);
   }
+  if (options_.refine.refine > 0 && prepared.factored) prepared.damped = damped_moments(prepared);
   return prepared;
-}
-
-template <class Scalar, class Backend>
-auto DiffusionSolver<Scalar, Backend>::cleared(MatrixView<const Scalar> W, const Prepared& prepared) const
-    -> BackendMatrix {
-  auto values = context_->upload(W);
-  if (prepared.report.dead_columns > 0) clear_columns(*context_, values.view(), prepared.diagonal.dead.data());
-  return values;
 }
 
 template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::aimed_at(MatrixView<const Scalar> W, const Prepared& moments, double beta) const
     -> BackendMatrix {
-  if (beta == 0) return cleared(W, moments);
-  auto values = shifted_weights(moments, W, static_cast<Scalar>(beta));
+  auto values = beta == 0 ? context_->upload(W) : shifted_weights(moments, W, static_cast<Scalar>(beta));
   if (moments.report.dead_columns > 0) clear_columns(*context_, values.view(), moments.diagonal.dead.data());
   return values;
 }
@@ -85,15 +77,14 @@ double DiffusionSolver<Scalar, Backend>::strength_for(MatrixView<const Scalar> W
 
 template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::own_order(MatrixView<const Scalar> W, const Prepared& prepared) const
-    -> std::optional<Prepared> {
-  const Index kept = outlier_columns(W.cols);
-  const bool by_sensitivity = act_order() && options_.order_key == OrderKey::Sensitivity;
-  if (kept == 0 && !by_sensitivity) return std::nullopt;
-  const auto weights = cleared(W, prepared);
+    -> Prepared {
+  const auto weights = aimed_at(W, prepared, 0);
   const std::vector<double> sensitivities =
       column_sensitivities(*context_, grid(), weights.view(), prepared.diagonal.values, prepared.importance.data());
+  const bool by_sensitivity = act_order() && options_.order_key == OrderKey::Sensitivity;
   const auto order = by_sensitivity ? descending_order(sensitivities) : prepared.order;
-  return prepare_order(*prepared.statistics, prepared.diagonal, order_with_outliers(order, sensitivities, kept));
+  return prepare_order(*prepared.statistics, prepared.diagonal,
+                       order_with_outliers(order, sensitivities, outlier_columns(W.cols)));
 }
 
 template <class Scalar, class Backend>
@@ -162,13 +153,18 @@ template <class Scalar, class Backend>
 template <class Grids>
 RefineReport DiffusionSolver<Scalar, Backend>::refine_codes(Grids& grids, Working& working,
                                                             MatrixView<const Scalar> target, const Prepared& moments,
-                                                            const BackendMatrix& damped, Index rounded) const {
+                                                            Index rounded) const {
   std::vector<std::uint8_t> kept(moments.order.size(), 0);
   for (std::size_t p = static_cast<std::size_t>(rounded); p < kept.size(); ++p)
     kept[static_cast<std::size_t>(moments.order[p])] = 1;
-  const RefinedLayer<Scalar> layer{
-      target,        damped.view(), working.values.view(), working.codes.view(), working.group_of_column,
-      moments.order, kept,          grid().scale_type};
+  const RefinedLayer<Scalar> layer{target,
+                                   moments.damped.view(),
+                                   working.values.view(),
+                                   working.codes.view(),
+                                   working.group_of_column,
+                                   moments.order,
+                                   kept,
+                                   grid().scale_type};
   return refine(*context_, layer, grids, options_.refine);
 }
 
@@ -193,65 +189,56 @@ template <class Scalar, class Backend>
 QuantizedMatrix DiffusionSolver<Scalar, Backend>::quantize(MatrixView<const Scalar> W, const Prepared& prepared) const {
   const auto start = std::chrono::steady_clock::now();
   check_weights(name_, *context_, W, prepared.width());
-  const std::optional<Prepared> own = own_order(W, prepared);
+  std::optional<Prepared> own;
+  if (own_orders(W.cols)) own = own_order(W, prepared);
   const Prepared& moments = own ? *own : prepared;
   const double strength = strength_for(W, moments);
-  QuantizedMatrix result = solve_coded(W, moments, prepared.damped, strength);
-  if (strength > 0 && options_.target.fallback && moments.factored)
-    result = better_of(std::move(result), W, moments, prepared.damped);
+  const bool fallback = options_.target.fallback && moments.factored && strength > 0 && loses(W, moments, strength);
+  QuantizedMatrix result = solve_coded(W, moments, fallback ? 0 : strength);
+  if (fallback)
+    result.report.notes.push_back("fell back to the symmetric target: the asymmetric objective is lower there");
   result.report.seconds = seconds_since(start);
   return result;
 }
 
 template <class Scalar, class Backend>
-auto DiffusionSolver<Scalar, Backend>::solve_coded(MatrixView<const Scalar> W, const Prepared& moments,
-                                                   const BackendMatrix& damped, double strength) const
-    -> QuantizedMatrix {
+QuantizedMatrix DiffusionSolver<Scalar, Backend>::solve_coded(MatrixView<const Scalar> W, const Prepared& moments,
+                                                              double strength) const {
   const Index groups = grid().groups(W.cols);
   if (binary_coded())
-    return solve(BinaryGrids<Scalar, Backend>(*context_, *candidates_, grid(), W.rows, groups), W, moments, damped,
-                 strength);
-  return solve(UniformGrids<Scalar, Backend>(*context_, grid(), W.rows, groups), W, moments, damped, strength);
+    return solve(BinaryGrids<Scalar, Backend>(*context_, *candidates_, grid(), W.rows, groups), W, moments, strength);
+  return solve(UniformGrids<Scalar, Backend>(*context_, grid(), W.rows, groups), W, moments, strength);
 }
 
-/// Decided on at most 64 rows, spread over the matrix: rows are solved one by one, so that theirs cost little again.
+/// Looked up on at most 64 rows, spread over the matrix, which are solved for both targets: rows are solved one by one.
 template <class Scalar, class Backend>
-QuantizedMatrix DiffusionSolver<Scalar, Backend>::better_of(QuantizedMatrix result, MatrixView<const Scalar> W,
-                                                            const Prepared& moments,
-                                                            const BackendMatrix& damped) const {
+bool DiffusionSolver<Scalar, Backend>::loses(MatrixView<const Scalar> W, const Prepared& moments,
+                                             double strength) const {
   const Context<Backend>& context = *context_;
   const Index step = (W.rows + 63) / 64;
   std::vector<std::int32_t> rows;
   for (Index r = 0; r < W.rows; r += step) rows.push_back(static_cast<std::int32_t>(r));
-  auto weights = context.template allocate<Scalar>(static_cast<Index>(rows.size()), W.cols);
-  gather_rows<Scalar>(context, W, rows.data(), weights.view());
-  if (moments.report.dead_columns > 0) clear_columns(context, weights.view(), moments.diagonal.dead.data());
-
-  const auto objective_of = [&](const Matrix<float>& decoded, bool all_rows) {
-    Matrix<Scalar> values(weights.rows(), W.cols);
-    for (Index i = 0; i < values.rows(); ++i)
-      std::copy_n(decoded.row(all_rows ? rows[static_cast<std::size_t>(i)] : i), W.cols, values.row(i));
-    auto quantised = context.upload(std::as_const(values).view());
-    if (moments.report.dead_columns > 0) clear_columns(context, quantised.view(), moments.diagonal.dead.data());
-    return asymmetric_objective<Scalar>(*moments.statistics, std::as_const(weights).view(),
-                                        std::as_const(quantised).view());
+  auto sample = context.template allocate<Scalar>(static_cast<Index>(rows.size()), W.cols);
+  gather_rows<Scalar>(context, W, rows.data(), sample.view());
+  const auto weights = std::as_const(sample).view();
+  const auto objective_with = [&](double tried) {
+    const Matrix<float> decoded = dequantize(solve_coded(weights, moments, tried));
+    Matrix<Scalar> values(decoded.rows(), decoded.cols());
+    std::copy_n(decoded.data(), decoded.size(), values.data());
+    const auto quantised = context.upload(std::as_const(values).view());
+    return asymmetric_objective<Scalar>(*moments.statistics, weights, quantised.view());
   };
-  const QuantizedMatrix sample = solve_coded(std::as_const(weights).view(), moments, damped, 0);
-  const double asymmetric = objective_of(dequantize(result), true), symmetric = objective_of(dequantize(sample), false);
-  if (asymmetric <= symmetric) return result;
-  QuantizedMatrix plain = solve_coded(W, moments, damped, 0);
-  plain.report.notes.push_back("fell back to the symmetric target: the asymmetric objective is lower there");
-  return plain;
+  return objective_with(strength) > objective_with(0);
 }
 
 template <class Scalar, class Backend>
 template <class Grids>
 auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments,
-                                             const BackendMatrix& damped, double strength) const -> QuantizedMatrix {
+                                             double strength) const -> QuantizedMatrix {
   const Context<Backend>& context = *context_;
   const TargetOptions& target = options_.target;
   const Index in = W.cols, rounded = in - outlier_columns(in);
-  const bool refined = !damped.empty() && moments.factored;
+  const bool refined = !moments.damped.empty();
   auto values = aimed_at(W, moments, target.target == Target::Shift ? strength : 0);
   if (options_.groups == GroupMode::Static) fit_static(grids, std::as_const(values).view(), moments, rounded);
   BackendMatrix aim;  // of refinement; the second update's is the shift by α
@@ -261,7 +248,7 @@ auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scala
 
   Working working = diffuse(grids, std::move(values), moments, rounded, strength);
   RefineReport gained;
-  if (refined) gained = refine_codes(grids, working, std::as_const(aim).view(), moments, damped, rounded);
+  if (refined) gained = refine_codes(grids, working, std::as_const(aim).view(), moments, rounded);
 
   QuantizedMatrix result;
   result.codes = context.download(std::as_const(working.codes).view());

@@ -107,10 +107,10 @@ typename Backend::template Matrix<S> damped_moments(const FactoredMoments<S, Bac
   return damped;
 }
 
-/// Damps and factors H with its columns in `order`.
+/// All but the factor: what a stage's matrices share where each is factored in an order of its own.
 template <class S, class Backend>
-FactoredMoments<S, Backend> factor_moments(const InputStatistics<S, Backend>& statistics, InputDiagonal diagonal,
-                                           std::vector<std::int32_t> order, double damping) {
+FactoredMoments<S, Backend> unfactored_moments(const InputStatistics<S, Backend>& statistics, InputDiagonal diagonal,
+                                               std::vector<std::int32_t> order) {
   const auto& context = statistics.context();
   const Index width = statistics.width();
   FactoredMoments<S, Backend> moments{&statistics, std::move(diagonal), std::move(order), {}, {}, false, 1, {}};
@@ -123,11 +123,19 @@ FactoredMoments<S, Backend> factor_moments(const InputStatistics<S, Backend>& st
   if (report.tokens < width)
     report.notes.push_back(concat(report.tokens, " tokens for ", width, " inputs: H is singular without damping"));
   if (moments.diagonal.mean == 0) report.notes.push_back("every input is zero in every token: all weights became zero");
+  return moments;
+}
+
+/// Damps and factors H with its columns in `order`.
+template <class S, class Backend>
+FactoredMoments<S, Backend> factor_moments(const InputStatistics<S, Backend>& statistics, InputDiagonal diagonal,
+                                           std::vector<std::int32_t> order, double damping) {
+  auto moments = unfactored_moments(statistics, std::move(diagonal), std::move(order));
   detail::factor_with_ladder(moments, damping);
   if (moments.lambda() > moments.diagonal.median)
-    report.notes.push_back(concat("damping is ", moments.lambda() / moments.diagonal.median,
-                                  " times the median of diag(H): a few ",
-                                  "loud inputs set it, the weights of the others are little more than rounded"));
+    moments.report.notes.push_back(
+        concat("damping is ", moments.lambda() / moments.diagonal.median, " times the median of diag(H): a few ",
+               "loud inputs set it, the weights of the others are little more than rounded"));
   return moments;
 }
 
