@@ -8,21 +8,13 @@ namespace halftone {
 #define HALFTONE_INSTANTIATE_CELLS(S, Cells)                                                         \
   template Index descend_columns<S>(const Context<Cpu>&, const Cells<S>&, const RefinedColumns<S>&); \
   template Index search_columns<S>(const Context<Cpu>&, const Cells<S>&, const RefinedColumns<S>&, const SearchEffort&);
-#define HALFTONE_INSTANTIATE(S)                                                                                      \
-  HALFTONE_INSTANTIATE_CELLS(S, UniformCells)                                                                        \
-  HALFTONE_INSTANTIATE_CELLS(S, BinaryCells)                                                                         \
-  template void sign_planes<S>(const Context<Cpu>&, MatrixView<const std::uint8_t>, const std::int32_t*, int,        \
-                               MatrixView<S>);                                                                       \
-  template Index refit_planes<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>, const S*,            \
-                                 MatrixView<const S>, const RefittedBinary<S>&, MatrixView<S>, MatrixView<S>);       \
-  template void gather_rows<S>(const Context<Cpu>&, MatrixView<const S>, const std::int32_t*, MatrixView<S>);        \
-  template double residual_product<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>,                 \
-                                      MatrixView<const S>);                                                          \
-  template void centred_codes<S>(const Context<Cpu>&, MatrixView<const std::uint8_t>, const std::int32_t*, const S*, \
-                                 MatrixView<S>);                                                                     \
-  template Index refit_scales<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>, MatrixView<const S>, \
-                                 const std::int32_t*, ScaleType, S*, S*, MatrixView<S>);                             \
-  template void add_scaled_rows<S>(const Context<Cpu>&, MatrixView<S>, const S*, MatrixView<const S>);               \
+#define HALFTONE_INSTANTIATE(S)                                                                               \
+  HALFTONE_INSTANTIATE_CELLS(S, UniformCells)                                                                 \
+  HALFTONE_INSTANTIATE_CELLS(S, BinaryCells)                                                                  \
+  template void gather_rows<S>(const Context<Cpu>&, MatrixView<const S>, const std::int32_t*, MatrixView<S>); \
+  template double residual_product<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>,          \
+                                      MatrixView<const S>);                                                   \
+  template void add_scaled_rows<S>(const Context<Cpu>&, MatrixView<S>, const S*, MatrixView<const S>);        \
   template void scale_rows<S>(const Context<Cpu>&, MatrixView<S>, const S*);
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)

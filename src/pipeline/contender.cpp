@@ -68,8 +68,6 @@ void Contender::solve(Index block, int stage, const Stream<float>* full,
 
 void Contender::count(const PlannedMatrix& planned, const QuantizedMatrix& solved) {
   LayerReport layer = layer_report(planned, solved.report);
-  layer.outlier_columns = planned.matrix.outlier_columns;
-  layer.code_bits_per_weight = planned.code_bits_per_weight();
   const Index bits = stored_bits(solved);
   if (plain_values_) layer.bits_per_weight = static_cast<double>(bits) / static_cast<double>(layer.rows * layer.cols);
   stored_bits_ += bits;

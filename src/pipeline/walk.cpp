@@ -96,8 +96,6 @@ JournalBlock Walk::solve_block(Index block) {
 LayerReport Walk::finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved, std::uint64_t& hash) {
   hash = output_.write(planned, solved, hash);
   LayerReport layer = layer_report(planned, solved.report);
-  layer.outlier_columns = planned.matrix.outlier_columns;
-  layer.code_bits_per_weight = planned.code_bits_per_weight();
   log_.append(layer);
   meter_.matrix_done(planned);
   meter_.report(Phase::Solve, layer.module, &solved.report);

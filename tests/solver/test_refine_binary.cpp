@@ -4,7 +4,7 @@
 #include <Eigen/Dense>
 #include <cmath>
 
-#include "halftone/backend/refit_planes.impl.hpp"
+#include "halftone/backend/refit.impl.hpp"
 #include "halftone/quant/binary_fit.hpp"
 #include "halftone/quant/grid_fit.hpp"
 #include "halftone/solver/refine.hpp"

@@ -14,17 +14,9 @@
 #pragma once
 
 #include "halftone/backend/binary_kernels.hpp"
+#include "halftone/backend/cells.hpp"
 #include "halftone/backend/nn_kernels.hpp"
 #include "halftone/backend/refine_kernels.hpp"
-#include "halftone/core/view.hpp"
-
-namespace halftone {
-struct GridOptions;
-template <class S>
-struct UniformCells;
-template <class S>
-struct BinaryCells;
-}  // namespace halftone
 
 namespace halftone::detail {
 

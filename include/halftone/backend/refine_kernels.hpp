@@ -1,17 +1,7 @@
 // Leaf kernels of refinement. See cpu_kernels.hpp for the rules.
 #pragma once
 
-#include <cstdint>
-
-#include "halftone/core/view.hpp"
-
-namespace halftone {
-enum class ScaleType : std::int32_t;
-template <class S>
-struct UniformCells;
-template <class S>
-struct BinaryCells;
-}  // namespace halftone
+#include "halftone/backend/cells.hpp"
 
 namespace halftone::detail {
 

@@ -1,9 +1,8 @@
 // The binary-coded grids of a whole matrix while it is being solved: the counterpart of UniformGrids in grid_fit.hpp.
 #pragma once
 
-#include <algorithm>  // min
-
 #include "halftone/backend/binary_grid.hpp"
+#include "halftone/quant/grid_groups.hpp"
 #include "halftone/quant/grid_refit.hpp"
 
 namespace halftone {
@@ -31,14 +30,10 @@ class BinaryGrids {
   /// Fits every group on W [rows, in], groups of consecutive columns; importance [in] or null.
   /// Parallel over groups and chunks of rows.
   void fit_all(const Context<Backend>& context, MatrixView<const S> W, const S* importance) {
-    constexpr Index chunk = 64;
-    const Index width = options_.group_columns(W.cols), chunks = (W.rows + chunk - 1) / chunk;
-    parallel_for(context.threads(), biases_.rows() * chunks, [&](Index unit) {
-      const Index group = unit / chunks, column = group * width, row = unit % chunks * chunk;
-      const Index rows = std::min(chunk, W.rows - row), columns = std::min(width, W.cols - column);
-      fit_binary_grid(context, *candidates_, W.block(row, column, rows, columns),
-                      importance == nullptr ? nullptr : importance + column, fitted(group, row, rows));
-    });
+    detail::fit_groups(context, options_, W, importance,
+                       [&](Index group, Index row, MatrixView<const S> piece, const S* weights) {
+                         fit_binary_grid(context, *candidates_, piece, weights, fitted(group, row, piece.rows));
+                       });
   }
 
   /// What the column loop reads. group_of_position[j] is the group of the block's column j.
@@ -50,16 +45,6 @@ class BinaryGrids {
   /// (quant/grid_refit.hpp).
   Index refit(const Context<Backend>& context, Index group, const RefitTask<S>& task) {
     return refit_binary(context, task, options_.scale_type, fitted(group, 0, task.Q.rows));
-  }
-
-  /// The code whose value is nearest to 0, for the columns [first, codes.cols) of codes [rows, in], which are kept.
-  /// groups [in].
-  void write_zero_codes(const Context<Backend>& context, const std::int32_t* groups, Index first,
-                        MatrixView<std::uint8_t> codes) const {
-    if (first == codes.cols) return;
-    auto kept = context.template allocate<S>(codes.rows, codes.cols - first);
-    set_zero(context, kept.view());
-    round_block(context, cells(groups + first), kept.view(), codes.middle_cols(first, codes.cols - first));
   }
 
   /// As results hold them. `in`: columns of W.

@@ -3,8 +3,7 @@
 
 #include <string_view>
 
-#include "halftone/backend/arrange.hpp"
-#include "halftone/backend/quantize.hpp"
+#include "halftone/quant/grid_groups.hpp"
 #include "halftone/quant/grid_refit.hpp"
 #include "halftone/quant/quantized_matrix.hpp"
 
@@ -44,15 +43,10 @@ class UniformGrids {
   /// Fits every group on W [rows, in], groups of consecutive columns; importance [in] or null.
   /// Parallel over groups and chunks of rows.
   void fit_all(const Context<Backend>& context, MatrixView<const S> W, const S* importance) {
-    constexpr Index chunk = 64;
-    const Index width = options_.group_columns(W.cols), chunks = (W.rows + chunk - 1) / chunk;
-    parallel_for(context.threads(), scales_.rows() * chunks, [&](Index unit) {
-      const Index group = unit / chunks, column = group * width, row = unit % chunks * chunk;
-      const Index rows = std::min(chunk, W.rows - row), columns = std::min(width, W.cols - column);
-      fit_uniform_grid(context, W.block(row, column, rows, columns),
-                       importance == nullptr ? nullptr : importance + column, options_, scales_.row(group) + row,
-                       zeros_.row(group) + row);
-    });
+    detail::fit_groups(
+        context, options_, W, importance, [&](Index group, Index row, MatrixView<const S> piece, const S* weights) {
+          fit_uniform_grid(context, piece, weights, options_, scales_.row(group) + row, zeros_.row(group) + row);
+        });
   }
 
   /// What the column loop reads. group_of_position[j] is the group of the block's column j.
@@ -63,15 +57,6 @@ class UniformGrids {
   /// Moves the scales of one group to what suits its codes best under H, and Q and G with them (quant/grid_refit.hpp).
   Index refit(const Context<Backend>& context, Index group, const RefitTask<S>& task) {
     return refit_uniform(context, task, options_.scale_type, scales_.row(group), zeros_.row(group));
-  }
-
-  /// The code that decodes to 0, for the columns [first, codes.cols) of codes [rows, in], which are kept. groups [in].
-  void write_zero_codes(const Context<Backend>& context, const std::int32_t* groups, Index first,
-                        MatrixView<std::uint8_t> codes) const {
-    if (first == codes.cols) return;
-    auto kept = context.template allocate<S>(codes.rows, codes.cols - first);
-    set_zero(context, kept.view());
-    round_block(context, cells(groups + first), kept.view(), codes.middle_cols(first, codes.cols - first));
   }
 
   /// As results hold them. `in`: columns of W.

@@ -7,6 +7,7 @@
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/linear_algebra.hpp"
 #include "halftone/backend/refine.hpp"
+#include "halftone/backend/refit.hpp"
 
 namespace halftone {
 

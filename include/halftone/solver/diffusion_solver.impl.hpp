@@ -138,7 +138,8 @@ auto DiffusionSolver<Scalar, Backend>::diffuse(Grids& grids, BackendMatrix value
   if (twice) second.P = scaled.empty() ? moments.P.view() : std::as_const(scaled).view();
   working.loss = diffuse_errors(context, plan, moments.factor.view(), values.view(), grids,
                                 std::as_const(importance).data(), groups.data(), working.codes.view(), second);
-  grids.write_zero_codes(context, groups.data(), rounded, working.codes.view());
+  write_zero_codes(context, grids.cells(groups.data() + rounded),
+                   working.codes.view().middle_cols(rounded, in - rounded));
   const std::vector<std::int32_t> position = inverse_order(moments.order);
   if (reorder) {
     values = reordered(context, values, position);
@@ -259,7 +260,7 @@ auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scala
   result.report.strength = strength;
   result.report.refine_rounds = gained.rounds;
   if (gained.before > 0) result.report.refine_gain = 1 - gained.after / gained.before;
-  const bool exact_loss = strength == 0 && rounded == in && !refined;
+  const bool exact_loss = strength == 0 && !refined;  // kept columns end at their optimum and add nothing to it
   result.report.relative_error =
       error_of(W, std::move(working.values), moments, exact_loss ? std::optional(working.loss) : std::nullopt);
   return result;

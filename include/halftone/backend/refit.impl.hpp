@@ -1,35 +1,17 @@
-// One row of refit_planes: normal equations, their solution as stored, and the grid numbered anew.
+// Bodies of refit.hpp. In detail, one row of refit_planes: normal equations, their solution as stored, and the grid
+// numbered anew.
 #pragma once
 
-#include <algorithm>  // swap
-#include <cmath>      // sqrt
+#include <algorithm>  // fill_n, swap
+#include <atomic>
+#include <cmath>  // sqrt
 
-#include "halftone/backend/arrange.hpp"
-#include "halftone/backend/refine.hpp"
+#include "halftone/backend/quantize.impl.hpp"
+#include "halftone/backend/refit.hpp"
+#include "halftone/backend/rows.hpp"
 
-namespace halftone::detail {
-
-/// Calls body(row) for every row of a matrix with `cols` columns, in parallel.
-template <class Body>
-void each_row(const Context<Cpu>& context, Index rows, Index cols, Body&& body) {
-  parallel_pieces(context.threads(), rows, rows_of_unit(cols), [&](Index first, Index last) {
-    for (Index r = first; r < last; ++r) body(r);
-  });
-}
-
-/// Σ f(j) for j in [0, count) in double, in eight interleaved sums.
-template <class Term>
-double lane_sum(Index count, Term&& term) {
-  constexpr Index lanes = 8;
-  double lane[lanes] = {};
-  Index j = 0;
-  for (; j + lanes <= count; j += lanes)
-    for (Index l = 0; l < lanes; ++l) lane[l] += term(j + l);
-  for (; j < count; ++j) lane[0] += term(j);
-  double sum = 0;
-  for (double value : lane) sum += value;
-  return sum;
-}
+namespace halftone {
+namespace detail {
 
 /// M d = −b for the k + 1 parameters of a row, α_1 .. α_k and β, and what came out: d as stored.
 struct PlaneRow {
@@ -151,4 +133,75 @@ void store_planes(const RefittedBinary<S>& refitted, Index r, PlaneRow& row, S* 
   }
 }
 
-}  // namespace halftone::detail
+}  // namespace detail
+
+template <class S>
+void centred_codes(const Context<Cpu>& context, MatrixView<const std::uint8_t> codes, const std::int32_t* columns,
+                   const S* zeros, MatrixView<S> out) {
+  detail::require_shape<S>("centred_codes", "out", out.rows, out.cols, codes.rows, out.cols);
+  detail::each_row(context, out.rows, out.cols, [&](Index r) {
+    for (Index t = 0; t < out.cols; ++t) out(r, t) = static_cast<S>(codes(r, columns[t])) - zeros[r];
+  });
+}
+
+template <class S>
+Index refit_scales(const Context<Cpu>& context, MatrixView<const S> C, MatrixView<const S> P, MatrixView<const S> G,
+                   const std::int32_t* columns, ScaleType type, S* scales, S* steps, MatrixView<S> Q) {
+  constexpr const char* who = "refit_scales";
+  const bool whole = P.cols == Q.cols;  // if C is as wide, its columns are all of them in their order
+  detail::require_shape<S>(who, "P", P.rows, P.cols, C.rows, whole ? Q.cols : C.cols);
+  detail::require_shape<S>(who, "G", G.rows, G.cols, C.rows, Q.cols);
+  std::atomic<Index> changed{0};
+  detail::each_row(context, C.rows, C.cols, [&](Index r) {
+    const S *c = C.row(r), *p = P.row(r), *g = G.row(r);
+    const double a = detail::lane_sum(
+        C.cols, [&](Index t) { return static_cast<double>(c[t]) * static_cast<double>(p[whole ? columns[t] : t]); });
+    const double b = detail::lane_sum(
+        C.cols, [&](Index t) { return static_cast<double>(c[t]) * static_cast<double>(g[columns[t]]); });
+    steps[r] = S(0);
+    const double wanted = static_cast<double>(scales[r]) - b / a;
+    if (!(a > 0) || !(wanted > 0)) return;
+    const S scale = round_scale(static_cast<S>(wanted), type);
+    const double step = static_cast<double>(scale) - static_cast<double>(scales[r]);
+    if (!(step * (2 * b + a * step) < 0)) return;
+    steps[r] = static_cast<S>(step);
+    scales[r] = scale;
+    for (Index t = 0; t < C.cols; ++t) Q(r, columns[t]) = scale * c[t];
+    changed += 1;
+  });
+  return changed;
+}
+
+template <class S>
+void sign_planes(const Context<Cpu>& context, MatrixView<const std::uint8_t> codes, const std::int32_t* columns,
+                 int bits, MatrixView<S> out) {
+  detail::require_shape<S>("sign_planes", "out", out.rows, out.cols, bits * codes.rows, out.cols);
+  detail::each_row(context, out.rows, out.cols, [&](Index line) {
+    const Index plane = line / codes.rows;
+    const std::uint8_t* const code = codes.row(line % codes.rows);
+    for (Index t = 0; t < out.cols; ++t) out(line, t) = (code[columns[t]] >> plane & 1) != 0 ? S(1) : S(-1);
+  });
+}
+
+template <class S>
+Index refit_planes(const Context<Cpu>& context, MatrixView<const S> A, MatrixView<const S> P, const S* ones_H,
+                   MatrixView<const S> G, const RefittedBinary<S>& refitted, MatrixView<S> Q, MatrixView<S> D) {
+  constexpr const char* who = "refit_planes";
+  const Index rows = Q.rows, bits = refitted.grid.alphas.rows;
+  detail::require_shape<S>(who, "A", A.rows, A.cols, bits * rows, D.cols);
+  detail::require_shape<S>(who, "P", P.rows, P.cols, A.rows, A.cols);
+  detail::require_shape<S>(who, "G", G.rows, G.cols, rows, Q.cols);
+  detail::require_shape<S>(who, "D", D.rows, D.cols, rows, D.cols);
+  std::atomic<Index> changed{0};
+  detail::each_row(context, rows, bits * D.cols, [&](Index r) {
+    detail::PlaneRow row;
+    detail::plane_equations(A, P, ones_H, G.row(r), refitted.columns, r, rows, row);
+    std::fill_n(D.row(r), D.cols, S(0));
+    if (!detail::solve_planes(refitted, r, row)) return;
+    detail::store_planes(refitted, r, row, Q.row(r), D);
+    changed += 1;
+  });
+  return changed;
+}
+
+}  // namespace halftone
