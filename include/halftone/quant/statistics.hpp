@@ -64,6 +64,10 @@ class InputStatistics {
   /// finite, or a negative diagonal.
   static InputStatistics from_sums(const Context<Backend>& context, Index tokens, BackendMatrix H,
                                    BackendMatrix D = {});
+  /// The same with what was held out of them, which H and D count too: moments() is then HeldOut. `held_out` needs
+  /// cross moments.
+  static InputStatistics from_sums(const Context<Backend>& context, Index tokens, BackendMatrix H, BackendMatrix D,
+                                   InputStatistics held_out);
 
   /// Adds a batch X [tokens, in]. Throws Status::ShapeMismatch; Status::InvalidData for NaN or infinite inputs, naming
   /// token and column. A refused batch leaves the sums as they were. With Moments::Cross it counts as X_fp = X.
@@ -141,6 +145,22 @@ InputStatistics<S, Backend> InputStatistics<S, Backend>::from_sums(const Context
   for (double value : diagonal(context, statistics.second_moments().view()))
     require(value >= 0, Status::InvalidData, "input statistics: a diagonal element of H is ", value,
             ", wanted 0 or more");
+  return statistics;
+}
+
+template <class S, class Backend>
+InputStatistics<S, Backend> InputStatistics<S, Backend>::from_sums(const Context<Backend>& context, Index tokens,
+                                                                   BackendMatrix H, BackendMatrix D,
+                                                                   InputStatistics held_out) {
+  InputStatistics statistics = from_sums(context, tokens, std::move(H), std::move(D));
+  require(statistics.moments_ == Moments::Cross && held_out.moments_ == Moments::Cross &&
+              held_out.width_ == statistics.width_,
+          Status::ShapeMismatch, "input statistics: sums over ", held_out.width_, " inputs that are held out of ",
+          statistics.width_, ", wanted as many, both with cross moments");
+  require(held_out.tokens_ <= tokens, Status::InvalidArgument, "input statistics: ", held_out.tokens_,
+          " tokens are held out of ", tokens);
+  statistics.moments_ = Moments::HeldOut;
+  statistics.held_out_.push_back(std::move(held_out));
   return statistics;
 }
 
