@@ -56,6 +56,14 @@ const TensorInfo& TensorSource::info(std::string_view name) const {
   return *found;
 }
 
+void TensorSource::release_module(std::string_view module) const noexcept {
+  const auto& all = tensors();
+  auto place = std::lower_bound(all.begin(), all.end(), module,
+                                [](const TensorInfo& info, std::string_view wanted) { return info.name < wanted; });
+  for (; place != all.end() && place->name.starts_with(module); ++place)
+    if (place->name.size() > module.size() && place->name[module.size()] == '.') release(place->name);
+}
+
 Matrix<float> TensorSource::matrix(std::string_view name) const {
   const TensorInfo& found = info(name);
   return matrix_rows(name, 0, matrix_shape(*this, found).first);

@@ -1,4 +1,4 @@
-// Named tensors wherever they come from: files here, a host program's memory through the C interface.
+// Named tensors wherever they come from: files (safetensors.hpp), the memory of a program (host_tensors.hpp).
 #pragma once
 
 #include <cstddef>
@@ -24,17 +24,23 @@ struct TensorInfo {
   std::int64_t bytes() const { return dtype_bytes(dtype, elements()); }
 };
 
-/// Read access to a set of tensors. Implementations are safe to read from several threads.
+/// Read access to a set of tensors. Implementations are safe to read from several threads; but a source may ask the
+/// program for the bytes (host_tensors.hpp), on the thread that reads. So work in parallel takes the bytes before it
+/// begins, on the thread that it was called on.
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
   /// Every tensor, sorted by name.
   virtual const std::vector<TensorInfo>& tensors() const = 0;
-  /// The tensor's bytes, little-endian and row-major, valid as long as the source. Throws Status::NotFound.
+  /// The tensor's bytes, little-endian and row-major, at any alignment: valid until release(name), and no longer than
+  /// the source. Throws Status::NotFound.
   virtual std::span<const std::byte> bytes(std::string_view name) const = 0;
-  /// The caller has done with the tensor for now. A mapped file gives its pages back, so that what a walk over a large
-  /// checkpoint holds is what it works on; the bytes stay readable. Elsewhere it does nothing.
+  /// The caller has done with the tensor for now: the span that bytes() gave must not be read any more, by any thread;
+  /// a later bytes() brings them again. A mapped file gives its pages back, fetched bytes are freed, so that what a
+  /// walk over a large checkpoint holds is what it works on. A name that is not there is passed over.
   virtual void release(std::string_view name) const noexcept { static_cast<void>(name); }
+  /// release() of all tensors of a module, <module>.<suffix>.
+  void release_module(std::string_view module) const noexcept;
   /// Where a tensor comes from (its file), for messages; with an empty name, where the whole source does.
   virtual std::string origin(std::string_view name) const;
 
