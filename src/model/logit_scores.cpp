@@ -39,7 +39,7 @@ void Predictor::predict(const Matrix<float>& hidden, Index first, Index count) {
   summarize_logits<float>(context_, logits_.view(), summaries_.data());
   for (Index i = 0; i < count; ++i)
     require(std::isfinite(summary(i).log_sum), Status::InvalidData, "evaluation: the logits of token ", first + i,
-            " are not finite in ", model_.checkpoint().directory().string());
+            " are not finite in ", model_.checkpoint().name());
 }
 
 LogitScores::LogitScores(MatrixView<const std::int32_t> targets, bool compared)

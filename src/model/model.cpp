@@ -22,9 +22,9 @@ Matrix<float> vector_of(const TensorSource& tensors, const std::string& name, In
 /// A linear layer's weight [rows, cols], decoded if need be.
 Matrix<float> linear_weight(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols) {
   Matrix<float> W = checkpoint.weight(module);
-  require(W.rows() == rows && W.cols() == cols, Status::InvalidData, checkpoint.directory().string(), ": weight of '",
-          module, "' is ", W.rows(), " x ", W.cols(), ", wanted ", rows, " x ", cols);
-  checkpoint.tensors().release(module + ".weight");
+  require(W.rows() == rows && W.cols() == cols, Status::InvalidData, checkpoint.name(), ": weight of '", module,
+          "' is ", W.rows(), " x ", W.cols(), ", wanted ", rows, " x ", cols);
+  checkpoint.tensors().release_module(module);
   return W;
 }
 
@@ -38,6 +38,7 @@ Matrix<float> linear_bias(const TensorSource& tensors, const LinearInfo& linear)
   for (Index j = 0; j < stored.size(); ++j)
     require(stored.data()[j] == 0, Status::InvalidData, tensors.origin(name), ": tensor '", name, "' is ",
             stored.data()[j], " at ", j, ", wanted zeros or no tensor, since the config says that there is no bias");
+  tensors.release(name);
   return {};
 }
 
@@ -47,7 +48,7 @@ Model::Model(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {
   try {
     config_ = read_model_config(checkpoint.config());
   } catch (const Error& error) {
-    fail(error.status(), checkpoint.directory().string(), ": ", error.what());
+    fail(error.status(), checkpoint.name(), ": ", error.what());
   }
   const Architecture& a = *config_.architecture;
   const std::string embedding = std::string(a.embedding) + ".weight";
@@ -98,12 +99,14 @@ Matrix<float> Model::embed(const Context<Cpu>& context, MatrixView<const std::in
   detail::require_ids(ids, config_.vocabulary);
   Matrix<float> embedded(ids.rows * ids.cols, config_.embedding_width);
   const float scale = a.scaled_embedding ? std::sqrt(static_cast<float>(config_.hidden)) : 1.0f;
+  tensors.bytes(table);  // here, and not on the threads below: a program may be asked for it
   parallel_pieces(context.threads(), embedded.rows(), 256, [&](Index first, Index last) {
     for (Index token = first; token < last; ++token) {
       const Matrix<float> row = tensors.matrix_rows(table, ids(token / ids.cols, token % ids.cols), 1);
       for (Index j = 0; j < row.cols(); ++j) embedded(token, j) = scale * row(0, j);
     }
   });
+  tensors.release(table);
   Matrix<float> hidden = std::move(embedded);
   if (config_.embedding_width != config_.hidden) {
     const Matrix<float> W = linear_weight(*checkpoint_, name(a.project_in), config_.hidden, config_.embedding_width);
@@ -112,7 +115,9 @@ Matrix<float> Model::embed(const Context<Cpu>& context, MatrixView<const std::in
     hidden = std::move(projected);
   }
   if (!a.positions.empty()) {
-    const Matrix<float> positions = tensors.matrix_rows(name(a.positions) + ".weight", a.position_offset, ids.cols);
+    const std::string learned = name(a.positions) + ".weight";
+    const Matrix<float> positions = tensors.matrix_rows(learned, a.position_offset, ids.cols);
+    tensors.release(learned);
     for (Index window = 0; window < ids.rows; ++window) {
       const auto rows = hidden.view().middle_rows(window * ids.cols, ids.cols);
       add<float>(context, rows, positions.view(), rows);
@@ -148,9 +153,13 @@ HeadWeights Model::load_head() const {
   }
   if (config_.embedding_width != config_.hidden)
     weights.project = linear_weight(*checkpoint_, name(a.project_out), config_.embedding_width, config_.hidden);
-  weights.head = config_.tied_head
-                     ? tensors.matrix(name(a.embedding) + ".weight")
-                     : linear_weight(*checkpoint_, name(a.head), config_.vocabulary, config_.embedding_width);
+  if (config_.tied_head) {
+    const std::string table = name(a.embedding) + ".weight";
+    weights.head = tensors.matrix(table);
+    tensors.release(table);
+  } else {
+    weights.head = linear_weight(*checkpoint_, name(a.head), config_.vocabulary, config_.embedding_width);
+  }
   return weights;
 }
 

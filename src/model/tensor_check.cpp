@@ -17,17 +17,19 @@ std::string shape_text(const std::vector<Index>& shape) {
 
 void require_tensor(const Checkpoint& checkpoint, const std::string& name, const std::vector<Index>& shape) {
   const TensorInfo* info = checkpoint.tensors().find(name);
-  require(info != nullptr, Status::NotFound, checkpoint.directory().string(), ": no tensor '", name,
-          "', wanted one of shape ", shape_text(shape));
+  require(info != nullptr, Status::NotFound, checkpoint.name(), ": no tensor '", name, "', wanted one of shape ",
+          shape_text(shape));
   require(info->shape == shape, Status::InvalidData, checkpoint.tensors().origin(name), ": tensor '", name,
           "' has shape ", shape_text(info->shape), ", wanted ", shape_text(shape), " as config.json says");
+  require(is_floating(info->dtype), Status::InvalidData, checkpoint.tensors().origin(name), ": tensor '", name,
+          "' is of type ", dtype_name(info->dtype), ", wanted floating-point numbers");
 }
 
 void require_linear(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols) {
   const auto stored = checkpoint.stored(module);
   if (!stored || !stored->quantized()) return require_tensor(checkpoint, module + ".weight", {rows, cols});
-  require(stored->rows == rows && stored->cols == cols, Status::InvalidData, checkpoint.directory().string(), ": '",
-          module, "' is stored as a quantised matrix of shape ", shape_text({stored->rows, stored->cols}), ", wanted ",
+  require(stored->rows == rows && stored->cols == cols, Status::InvalidData, checkpoint.name(), ": '", module,
+          "' is stored as a quantised matrix of shape ", shape_text({stored->rows, stored->cols}), ", wanted ",
           shape_text({rows, cols}), " as config.json says");
 }
 

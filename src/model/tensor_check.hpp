@@ -9,7 +9,8 @@
 
 namespace halftone::detail {
 
-/// Throws Status::NotFound where there is no such tensor, Status::InvalidData where its shape differs.
+/// Throws Status::NotFound where there is no such tensor, Status::InvalidData where its shape differs or its
+/// elements are no floating-point numbers.
 void require_tensor(const Checkpoint& checkpoint, const std::string& name, const std::vector<Index>& shape);
 /// The same for the weight [rows, cols] of a linear module, which may be stored quantised: then its format says the
 /// shape, and checks that its tensors fit each other.

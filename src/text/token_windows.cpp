@@ -64,6 +64,8 @@ std::vector<std::int32_t> text_ids(const fs::path& file, const Tokenizer& tokeni
 
 Matrix<std::int32_t> text_windows(const fs::path& file, const fs::path& model, Index vocabulary,
                                   const WindowOptions& options) {
+  require(!model.empty(), Status::Unsupported, file.string(),
+          ": text needs the model's tokenizer, and a model in memory has none; wanted token ids in .safetensors");
   const Index length = options.length.value_or(WindowOptions::default_length);
   const Index count = options.windows.value_or(WindowOptions::default_windows);
   const Index wanted = checked_product(count, length);

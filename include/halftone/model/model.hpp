@@ -34,7 +34,8 @@ class Model {
   /// Hidden state before block 0, [windows · length, hidden]. ids [windows, length]. Throws Status::InvalidData for an
   /// id outside 0 .. vocabulary − 1, Status::InvalidArgument for windows longer than the table of learned positions.
   Matrix<float> embed(const Context<Cpu>& context, MatrixView<const std::int32_t> ids) const;
-  /// The weights of one block, quantised ones decoded. Throws Status::InvalidData for NaN, infinities and wrong shapes.
+  /// The weights of one block, quantised ones decoded; what was read of the checkpoint is released. Throws
+  /// Status::InvalidData for NaN, infinities and wrong shapes.
   BlockWeights<float> load_block(const Context<Cpu>& context, Index block) const;
   HeadWeights load_head() const;
 

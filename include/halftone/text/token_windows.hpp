@@ -28,9 +28,10 @@ struct WindowOptions {
 /// Text: every document begins with the BOS id where the tokenizer has one, documents are joined, and windows are cut
 /// one after the other; tokens that do not fill the last one are left over.
 ///
-/// `model` is the checkpoint directory whose tokenizer is used (only for text). `vocabulary`: the model's; ids beyond
-/// it mean another tokenizer: Status::InvalidData. Too little text or too few windows: Status::InvalidData, with got
-/// and wanted. A length other than that of the ids in a file: Status::ShapeMismatch.
+/// `model` is the checkpoint directory whose tokenizer is used (only for text; empty: Status::Unsupported).
+/// `vocabulary`: the model's; ids beyond it mean another tokenizer: Status::InvalidData. Too little text or too few
+/// windows: Status::InvalidData, with got and wanted. A length other than that of the ids in a file:
+/// Status::ShapeMismatch.
 Matrix<std::int32_t> load_windows(const std::filesystem::path& file, const std::filesystem::path& model,
                                   Index vocabulary, const WindowOptions& options);
 
