@@ -115,7 +115,6 @@ class Comparison {
   bool full_is_needed(Test&& test) const {
     return std::any_of(contenders_.begin(), contenders_.end(), test);
   }
-  BlockWeights<float> load(Index block) const;
   /// The full-precision stream at the stage's inputs.
   const Stream<float>* full_at(Index block, std::size_t stage, const BlockWeights<float>& original);
 
@@ -128,13 +127,6 @@ class Comparison {
   std::optional<Stream<float>> full_;        ///< calibration, only while a recipe asks for cross moments
 };
 
-BlockWeights<float> Comparison::load(Index block) const {
-  BlockWeights<float> weights = model_.load_block(context_, block);
-  for (const LinearInfo& linear : model_.program(block).linears)
-    model_.checkpoint().tensors().release(linear.module + ".weight");
-  return weights;
-}
-
 const Stream<float>* Comparison::full_at(Index block, std::size_t stage, const BlockWeights<float>& original) {
   if (!full_) return nullptr;
   full_->advance(original, model_.program(block).stages[stage].first_op);
@@ -143,7 +135,7 @@ const Stream<float>* Comparison::full_at(Index block, std::size_t stage, const B
 
 void Comparison::run_block(Index block) {
   const BlockProgram& program = model_.program(block);
-  const BlockWeights<float> original = load(block);
+  const BlockWeights<float> original = model_.load_block(context_, block);
   for (Contender& contender : contenders_) contender.enter(block, original);
   if (full_) full_->enter(program);
   for (std::size_t stage = 0; stage < program.stages.size(); ++stage) {
@@ -214,7 +206,7 @@ ComparisonReport compare_recipes(const Context<Cpu>& context, const Model& model
         load_windows(calibration.file, model.checkpoint().directory(), model.vocabulary(), calibration.windows);
 
   ComparisonReport report;
-  report.model = model.checkpoint().directory().string();
+  report.model = model.checkpoint().name();
   report.calibration = moments == Moments::None ? "" : calibration.file.string();
   report.calibration_windows = calibration_ids.rows();
   report.calibration_length = calibration_ids.cols();

@@ -51,7 +51,7 @@ ExportPlan plan_export(const Checkpoint& checkpoint, DType& dtype) {
     plan.tensors.push_back({stored.module + ".weight", dtype, {stored.rows, stored.cols}});
     plan.matrices.push_back(std::move(matrix));
   }
-  require(!modules.empty(), Status::Unsupported, checkpoint.directory().string(),
+  require(!modules.empty(), Status::Unsupported, checkpoint.name(),
           ": no matrix of it is quantised, wanted a quantised checkpoint");
   for (const TensorInfo& tensor : found.tensors) {
     const bool part_of_matrix =
@@ -62,11 +62,6 @@ ExportPlan plan_export(const Checkpoint& checkpoint, DType& dtype) {
   }
   std::sort(plan.tensors.begin(), plan.tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return plan;
-}
-
-void release_module(const TensorSource& source, const std::string& module) {
-  for (const TensorInfo& tensor : source.tensors())
-    if (tensor.name.starts_with(module + ".")) source.release(tensor.name);
 }
 
 /// Writes weights, config.json and small files into `folder`.
@@ -93,7 +88,7 @@ void fill_folder(const Checkpoint& checkpoint, const ExportPlan& plan, const Exp
     detail::send(sink, matrix.module + ".weight", dequantize(*decoded), matrix.dtype);
     dense.verify(matrix, *decoded, written, checkpoint.config());
     written.release(matrix.module + ".weight");
-    release_module(source, matrix.module);
+    source.release_module(matrix.module);
     go_on(i + 1);
   }
   writer.finish();

@@ -19,13 +19,13 @@ std::vector<MatrixPlan> matrix_plans(const RunPlan& plan) {
   return list;
 }
 
-Json described_config(const RunPlan& plan, const Checkpoint& source, const Format& format) {
+}  // namespace
+
+Json described_config(const RunPlan& plan, const Checkpoint& source) {
   Json config = source.config();
-  format.describe(config, matrix_plans(plan), plan.kept);
+  find_format(plan.format).describe(config, matrix_plans(plan), plan.kept);
   return config;
 }
-
-}  // namespace
 
 OutputModel::OutputModel(const RunPlan& plan, const Checkpoint& source, const fs::path& folder, WriteMode mode,
                          std::int64_t shard_bytes)
@@ -33,7 +33,7 @@ OutputModel::OutputModel(const RunPlan& plan, const Checkpoint& source, const fs
       source_(source),
       format_(find_format(plan.format)),
       folder_(folder),
-      config_(described_config(plan, source, format_)),
+      config_(described_config(plan, source)),
       writer_(folder, plan.tensors, mode, shard_bytes),
       written_(folder, writer_.files()) {}
 

@@ -12,6 +12,9 @@
 
 namespace halftone {
 
+/// config.json of the quantised model.
+Json described_config(const RunPlan& plan, const Checkpoint& source);
+
 class OutputModel {
  public:
   /// Makes the files of the plan in `folder`, at their full size, or goes on with them. `plan` and `source` must

@@ -201,6 +201,7 @@ Index RunPlan::matrices() const {
 }
 
 std::pair<Index, Index> calibration_shape(const Calibration& calibration) {
+  if (calibration.file.empty()) return {0, 0};
   const WindowOptions& wanted = calibration.windows;
   if (calibration.file.extension() == ".safetensors") {
     const SafetensorsFile file(calibration.file);
@@ -217,10 +218,11 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   const Recipe recipe = with_budget_bits(asked);
   const Checkpoint& checkpoint = model.checkpoint();
   if (const Format* format = checkpoint.format(); format != nullptr && format->name() != "dense")
-    fail(Status::Unsupported, checkpoint.directory().string(), ": is already quantised, in the format ", format->name(),
+    fail(Status::Unsupported, checkpoint.name(), ": is already quantised, in the format ", format->name(),
          "; wanted the model that it was made from");
   constexpr Index most = std::numeric_limits<std::int32_t>::max();
-  require(windows >= 1 && windows <= most && length >= 1 && length <= most, Status::InvalidArgument,
+  const bool no_data = windows == 0 && length == 0;
+  require(no_data || (windows >= 1 && windows <= most && length >= 1 && length <= most), Status::InvalidArgument,
           "calibration: ", windows, " windows of ", length, " tokens, wanted 1 .. ", most, " of each");
   RunPlan plan;
   plan.windows = windows;
@@ -241,8 +243,8 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   plan_tensors(checkpoint.tensors(), plan);
   plan_totals(plan);
   note_budget(recipe.budget, plan);
-  require(plan.moments == Moments::None || !recipe.calibration.file.empty(), Status::InvalidArgument, "method ",
-          recipe.method, ": needs calibration data, got no file (--calibration FILE)");
+  require(plan.moments == Moments::None || !no_data, Status::InvalidArgument, "method ", recipe.method,
+          ": needs calibration data, got none (--calibration FILE)");
   plan_cost(model, context.threads(), plan);
   return plan;
 }

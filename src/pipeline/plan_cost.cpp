@@ -80,10 +80,11 @@ MemoryEstimate block_memory(const BlockProgram& program, const std::vector<Plann
                             int threads) {
   MemoryEstimate most;
   MemoryEstimate moving;  // streams on their way from one stage to the next
-  moving.weights = std::max(1, plan.streams()) * parameter_bytes(program);
-  if (plan.streams() == 0) moving.weights = 0;
-  moving.streams = plan.streams() * stream_bytes(program, plan.tokens(), plan.length, threads);
-  if (plan.streams() > 0) moving.streams += product_bytes(program, plan, threads);
+  if (plan.streams() > 0) {
+    moving.weights = plan.streams() * parameter_bytes(program);
+    moving.streams = plan.streams() * stream_bytes(program, plan.tokens(), plan.length, threads) +
+                     product_bytes(program, plan, threads);
+  }
   keep_larger(most, moving);
   for (const PlannedStage& stage : stages) {
     MemoryEstimate solving = stage_memory(program, stage);

@@ -56,8 +56,9 @@ std::string plan_table(const RunPlan& plan, double seconds) {
   const MemoryEstimate& memory = plan.memory;
   text += fmt::format("\nlayers        {} in {} blocks; {} linear layers stay as they are\n", plan.matrices(),
                       plan.blocks.size(), plan.kept.size());
-  text +=
-      fmt::format("calibration   {} windows of {} tokens, {} stream(s)\n", plan.windows, plan.length, plan.streams());
+  text += plan.windows == 0 ? "calibration   none\n"
+                            : fmt::format("calibration   {} windows of {} tokens, {} stream(s)\n", plan.windows,
+                                          plan.length, plan.streams());
   text += fmt::format("bits          {:.3f} per quantised weight ({:.3f} without gaps), {:.3f} over the whole model\n",
                       plan.bits_per_weight, plan.code_bits_per_weight, plan.model_bits_per_weight);
   text += fmt::format("output        {:.1f} MB, format {}\n", megabytes(plan.output_bytes), plan.format);

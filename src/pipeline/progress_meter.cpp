@@ -2,7 +2,8 @@
 
 namespace halftone {
 
-ProgressMeter::ProgressMeter(const RunPlan& plan, const ProgressCallback& callback) : plan_(plan), callback_(callback) {
+ProgressMeter::ProgressMeter(const RunPlan& plan, const ProgressCallback& callback, std::string_view when_stopped)
+    : plan_(plan), callback_(callback), when_stopped_(when_stopped) {
   now_.blocks = static_cast<Index>(plan.blocks.size());
   now_.matrices = plan.matrices();
   for (const auto& stages : plan.blocks)
@@ -34,7 +35,7 @@ bool ProgressMeter::report(Phase phase, std::string_view module, const SolveRepo
 void ProgressMeter::check() const {
   if (!stopped_) return;
   fail(Status::Cancelled, "quantize: stopped as asked, ", now_.blocks_done, " of ", now_.blocks,
-       " blocks are finished and kept; repeat the command with --resume to go on");
+       " blocks are finished; ", when_stopped_);
 }
 
 void ProgressMeter::skip_block(const std::vector<PlannedStage>& stages) {

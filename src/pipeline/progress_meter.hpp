@@ -10,13 +10,13 @@ namespace halftone {
 
 class ProgressMeter {
  public:
-  /// `plan` must outlive the meter.
-  ProgressMeter(const RunPlan& plan, const ProgressCallback& callback);
+  /// `when_stopped`: what becomes of the finished blocks, for the message. All arguments must outlive the meter.
+  ProgressMeter(const RunPlan& plan, const ProgressCallback& callback, std::string_view when_stopped);
 
   double seconds() const;
   /// Tells the caller where the run is. False once the caller has asked to stop.
   bool report(Phase phase, std::string_view module = {}, const SolveReport* solve = nullptr);
-  /// Throws Status::Cancelled, with how to resume, if the caller has asked to stop.
+  /// Throws Status::Cancelled if the caller has asked to stop.
   void check() const;
   /// report, then check.
   void step(Phase phase) {
@@ -34,6 +34,7 @@ class ProgressMeter {
 
   const RunPlan& plan_;
   const ProgressCallback& callback_;
+  std::string_view when_stopped_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   Progress now_;
   double work_ = 0, work_done_ = 0;  ///< of this run

@@ -92,9 +92,9 @@ QuantizedMatrix QuantisedStream::solve_one(const PlannedMatrix& planned, StageSo
   }
   const TensorSource& source = model_.checkpoint().tensors();
   const std::string tensor = planned.matrix.module + ".weight";
-  QuantizedMatrix result = solve(about(planned.matrix.module, "", [&] { return source.matrix(tensor); }));
+  const Matrix<float> W = about(planned.matrix.module, "", [&] { return source.matrix(tensor); });
   source.release(tensor);
-  return result;
+  return solve(W);
 }
 
 void QuantisedStream::replace(const PlannedMatrix& planned, Matrix<float> values) {

@@ -3,8 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "pipeline/fingerprint.hpp"
+#include "pipeline/folder_output.hpp"
 #include "pipeline/output_folder.hpp"
 #include "pipeline/process_memory.hpp"
+#include "pipeline/run_setup.hpp"
 #include "pipeline/walk.hpp"
 #include "pipeline/xxh64.hpp"
 
@@ -21,32 +23,6 @@ std::size_t intact_blocks(const RunPlan& plan, const OutputModel& output, const 
     if (hex(hash) != block.hash) return static_cast<std::size_t>(block.block);
   }
   return journal.blocks().size();
-}
-
-/// The calibration ids, or none where no method wants them.
-Matrix<std::int32_t> load_calibration(const Model& model, const Recipe& recipe, const RunPlan& plan) {
-  if (plan.moments == Moments::None) return {};
-  return load_windows(recipe.calibration.file, model.checkpoint().directory(), model.vocabulary(),
-                      recipe.calibration.windows);
-}
-
-RunReport totals(const RunPlan& plan, const OutputFolder& folder, const Checkpoint& checkpoint) {
-  RunReport report;
-  report.model = checkpoint.directory();
-  report.output = folder.final_path();
-  report.format = plan.format;
-  report.bits_per_weight = plan.bits_per_weight;
-  report.code_bits_per_weight = plan.code_bits_per_weight;
-  report.model_bits_per_weight = plan.model_bits_per_weight;
-  report.notes = plan.notes;
-  return report;
-}
-
-std::vector<LayerReport> finished_layers(const Journal& journal) {
-  std::vector<LayerReport> layers;
-  for (const JournalBlock& block : journal.blocks())
-    layers.insert(layers.end(), block.layers.begin(), block.layers.end());
-  return layers;
 }
 
 struct Run {
@@ -72,8 +48,9 @@ void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::jso
   report.blocks_resumed = static_cast<Index>(intact);
   output.copy_rest([&] { return meter.report(Phase::Open); });
   meter.check();
-  LayerLog log(folder.staging());
-  report.layers = Walk(run.context, run.model, run.plan, run.ids, output, journal, log, meter).run();
+  FolderOutput target(run.plan, output, journal, folder.staging());
+  Walk(run.context, run.model, run.plan, run.ids, target, meter).run();
+  report.layers = finished_layers(journal);
   output.finish();
 }
 
@@ -93,13 +70,14 @@ RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::pat
   const Model opened(checkpoint);
   const auto [windows, length] = calibration_shape(recipe.calibration);
   const RunPlan plan = make_plan(context, opened, recipe, windows, length);
-  ProgressMeter meter(plan, options.progress);
+  ProgressMeter meter(plan, options.progress, "those are kept; repeat the command with --resume to go on");
   meter.step(Phase::Open);
   const Matrix<std::int32_t> ids = load_calibration(opened, recipe, plan);
   const nlohmann::json fingerprint = run_fingerprint(context, opened, plan, options.shard_bytes, ids);
   meter.step(Phase::Open);
 
-  RunReport report = totals(plan, folder, checkpoint);
+  RunReport report = begin_report(plan, checkpoint);
+  report.output = folder.final_path();
   if (folder.complete()) {
     report.layers = finished_layers(Journal(folder.journal(), fingerprint));
     report.blocks_resumed = static_cast<Index>(plan.blocks.size());

@@ -2,40 +2,28 @@
 
 #include <utility>  // move
 
-#include "pipeline/xxh64.hpp"
-
 namespace halftone {
 
 Walk::Walk(const Context<Cpu>& context, const Model& model, const RunPlan& plan, MatrixView<const std::int32_t> ids,
-           OutputModel& output, Journal& journal, LayerLog& log, ProgressMeter& meter)
+           WalkOutput& output, ProgressMeter& meter)
     : context_(context),
       model_(model),
       plan_(plan),
       output_(output),
-      journal_(journal),
-      log_(log),
       meter_(meter),
       quantised_(context, model, plan, ids) {
   if (plan.streams() == 2) full_.emplace(context, model.embed(context, ids), ids.cols);
 }
 
-std::vector<LayerReport> Walk::run() {
-  std::vector<LayerReport> layers;
-  const auto finished = static_cast<Index>(journal_.blocks().size());
-  for (Index block = 0; block < finished; ++block) {
-    replay(block);
-    for (const LayerReport& layer : journal_.blocks()[static_cast<std::size_t>(block)].layers) layers.push_back(layer);
-  }
-  for (const LayerReport& layer : layers) log_.append(layer);
+void Walk::run() {
+  const Index finished = output_.finished_blocks();
+  for (Index block = 0; block < finished; ++block) replay(block);
   for (Index block = finished; block < model_.blocks(); ++block) {
-    JournalBlock record = solve_block(block);
-    output_.sync();
-    journal_.append(record);
+    solve_block(block);
+    output_.block_done(block);
     meter_.block_done();
     meter_.step(Phase::Write);
-    layers.insert(layers.end(), record.layers.begin(), record.layers.end());
   }
-  return layers;
 }
 
 /// Both streams, with the block's weights where they are needed.
@@ -45,8 +33,6 @@ void Walk::enter(Index block) {
     weights = model_.load_block(context_, block);
     if (full_) full_weights_ = *weights;
     if (full_) full_->enter(model_.program(block));
-    for (const LinearInfo& linear : model_.program(block).linears)
-      model_.checkpoint().tensors().release(linear.module + ".weight");
   }
   quantised_.enter(block, std::move(weights));
 }
@@ -57,12 +43,10 @@ void Walk::leave(Index block) {
   full_weights_ = {};
 }
 
-/// A block that an earlier run finished: the streams pass through it with the weights that are in the files.
+/// A block that an earlier run finished: the streams pass through it with the weights that it stored.
 void Walk::replay(Index block) {
   meter_.step(Phase::Replay);
   const auto& stages = plan_.blocks[static_cast<std::size_t>(block)];
-  for (const PlannedStage& stage : stages)
-    for (const PlannedMatrix& planned : stage.matrices) output_.mark_written(planned);
   if (quantised_.needed_after(block)) {
     enter(block);
     for (const PlannedStage& stage : stages)
@@ -72,9 +56,7 @@ void Walk::replay(Index block) {
   meter_.skip_block(stages);
 }
 
-JournalBlock Walk::solve_block(Index block) {
-  JournalBlock record{block, {}, {}};
-  std::uint64_t hash = 0;
+void Walk::solve_block(Index block) {
   const auto& stages = plan_.blocks[static_cast<std::size_t>(block)];
   enter(block);
   for (const PlannedStage& stage : stages) {
@@ -82,24 +64,20 @@ JournalBlock Walk::solve_block(Index block) {
     const Stage& place = model_.program(block).stages[static_cast<std::size_t>(stage.stage)];
     if (full_ && stage.moments != Moments::None) full_->advance(full_weights_, place.first_op);
     quantised_.solve(stage, full_ ? &*full_ : nullptr, [&](const PlannedMatrix& planned, const auto& solved) {
-      record.layers.push_back(finish_matrix(planned, solved, hash));
+      finish_matrix(planned, solved);
       const bool block_is_done = &planned == &stages.back().matrices.back();
       if (!block_is_done) meter_.check();  // a block that is done is recorded first
     });
   }
   leave(block);
-  record.hash = hex(hash);
-  return record;
 }
 
 /// Writes, checks, reports.
-LayerReport Walk::finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved, std::uint64_t& hash) {
-  hash = output_.write(planned, solved, hash);
-  LayerReport layer = layer_report(planned, solved.report);
-  log_.append(layer);
+void Walk::finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved) {
+  const LayerReport layer = layer_report(planned, solved.report);
+  output_.write(planned, solved, layer);
   meter_.matrix_done(planned);
   meter_.report(Phase::Solve, layer.module, &solved.report);
-  return layer;
 }
 
 }  // namespace halftone

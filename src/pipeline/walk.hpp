@@ -8,11 +8,9 @@
 #include <optional>
 
 #include "halftone/pipeline/progress.hpp"
-#include "pipeline/journal.hpp"
-#include "pipeline/layer_log.hpp"
-#include "pipeline/output_model.hpp"
 #include "pipeline/progress_meter.hpp"
 #include "pipeline/quantised_stream.hpp"
+#include "pipeline/walk_output.hpp"
 
 namespace halftone {
 
@@ -20,25 +18,22 @@ class Walk {
  public:
   /// ids [windows, length]: empty if the plan needs no streams. All arguments must outlive the walk.
   Walk(const Context<Cpu>& context, const Model& model, const RunPlan& plan, MatrixView<const std::int32_t> ids,
-       OutputModel& output, Journal& journal, LayerLog& log, ProgressMeter& meter);
+       WalkOutput& output, ProgressMeter& meter);
 
-  /// Replays the blocks that the journal says are finished, solves, writes and records the others.
-  /// Returns the rows of all layers.
-  std::vector<LayerReport> run();
+  /// Replays the blocks that the output has already, solves and writes the others.
+  void run();
 
  private:
   void replay(Index block);
-  JournalBlock solve_block(Index block);
-  LayerReport finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved, std::uint64_t& hash);
+  void solve_block(Index block);
+  void finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved);
   void enter(Index block);
   void leave(Index block);
 
   const Context<Cpu>& context_;
   const Model& model_;
   const RunPlan& plan_;
-  OutputModel& output_;
-  Journal& journal_;
-  LayerLog& log_;
+  WalkOutput& output_;
   ProgressMeter& meter_;
   QuantisedStream quantised_;
   std::optional<Stream<float>> full_;  ///< only if the plan asks for cross moments

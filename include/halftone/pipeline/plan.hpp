@@ -73,12 +73,13 @@ struct RunPlan {
   int streams() const { return moments >= Moments::Cross ? 2 : moments == Moments::Second ? 1 : 0; }
 };
 
-/// Plans a run over calibration data of the given size. Throws Status::Unsupported if the checkpoint is already
-/// quantised or the format cannot express a matrix; Status::InvalidArgument for bad options, rules, or calibration data
-/// that is missing; Status::NotFound for unknown methods and formats.
+/// Plans a run over calibration data of the given size; 0 and 0: there is none. Throws Status::Unsupported if the
+/// checkpoint is already quantised or the format cannot express a matrix; Status::InvalidArgument for bad options,
+/// rules, or calibration data that is missing; Status::NotFound for unknown methods and formats.
 RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length);
 
-/// Windows and length that a recipe's calibration data will have: the header's where it is a file of token ids.
+/// Windows and length that a recipe's calibration data will have: the header's where it is a file of token ids; 0 and 0
+/// where there is none.
 std::pair<Index, Index> calibration_shape(const Calibration& calibration);
 
 /// Seconds that the plan may take here: its flops at the rate of a small matrix product, which this measures (some 50

@@ -1,0 +1,36 @@
+#include "pipeline/folder_output.hpp"
+
+#include <utility>  // exchange
+
+#include "pipeline/xxh64.hpp"
+
+namespace halftone {
+
+FolderOutput::FolderOutput(const RunPlan& plan, OutputModel& output, Journal& journal,
+                           const std::filesystem::path& folder)
+    : output_(output), journal_(journal), log_(folder), finished_(static_cast<Index>(journal.blocks().size())) {
+  for (Index block = 0; block < finished_; ++block)
+    for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
+      for (const PlannedMatrix& planned : stage.matrices) output_.mark_written(planned);
+  for (const LayerReport& layer : finished_layers(journal)) log_.append(layer);
+}
+
+void FolderOutput::write(const PlannedMatrix& planned, const QuantizedMatrix& solved, const LayerReport& layer) {
+  hash_ = output_.write(planned, solved, hash_);
+  log_.append(layer);
+  layers_.push_back(layer);
+}
+
+void FolderOutput::block_done(Index block) {
+  output_.sync();
+  journal_.append({block, hex(std::exchange(hash_, 0)), std::exchange(layers_, {})});
+}
+
+std::vector<LayerReport> finished_layers(const Journal& journal) {
+  std::vector<LayerReport> layers;
+  for (const JournalBlock& block : journal.blocks())
+    layers.insert(layers.end(), block.layers.begin(), block.layers.end());
+  return layers;
+}
+
+}  // namespace halftone

@@ -1,0 +1,56 @@
+#include "halftone/pipeline/quantize_tensors.hpp"
+
+#include <tuple>  // tie
+
+#include "halftone/core/error.hpp"
+#include "pipeline/process_memory.hpp"
+#include "pipeline/receiver_output.hpp"
+#include "pipeline/run_setup.hpp"
+#include "pipeline/walk.hpp"
+
+namespace halftone {
+namespace {
+
+/// Windows and length of what was given, or of what the recipe names.
+RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length) {
+  if (windows == 0) std::tie(windows, length) = calibration_shape(recipe.calibration);
+  return make_plan(context, model, recipe, windows, length);
+}
+
+}  // namespace
+
+RunPlan plan_tensors(const Context<Cpu>& context, const Checkpoint& model, const Recipe& recipe, Index windows,
+                     Index length) {
+  return plan_over(context, Model(model), recipe, windows, length);
+}
+
+TensorsResult quantize_tensors(const Context<Cpu>& context, const Checkpoint& checkpoint, const Recipe& recipe,
+                               MatrixView<const std::int32_t> ids, const TensorReceiver& receive,
+                               const ProgressCallback& progress) {
+  require(static_cast<bool>(receive), Status::InvalidArgument, "quantize: nobody receives the tensors");
+  const Model model(checkpoint);
+  const RunPlan plan = plan_over(context, model, recipe, ids.rows, ids.cols);
+  ProgressMeter meter(plan, progress, "what was sent is whole, the rest is left out");
+  meter.step(Phase::Open);
+  Matrix<std::int32_t> loaded;
+  if (ids.rows == 0) {
+    loaded = load_calibration(model, recipe, plan);
+    ids = loaded;
+    meter.step(Phase::Open);
+  }
+  ReceiverOutput output(plan, checkpoint, receive);
+  Walk(context, model, plan, ids, output, meter).run();
+
+  TensorsResult result;
+  result.report = begin_report(plan, checkpoint);
+  result.report.layers = output.layers();
+  result.report.output_bytes = output.bytes();
+  result.config = json_text(output.config());
+  result.unchanged = plan.copied;
+  result.side_files = find_format(plan.format).side_files(output.config());
+  result.report.seconds = meter.seconds();
+  result.report.peak_bytes = peak_resident_bytes();
+  return result;
+}
+
+}  // namespace halftone

@@ -1,0 +1,24 @@
+// Where a walk over a model puts what it solves: a folder (folder_output.hpp) or a program (receiver_output.hpp).
+#pragma once
+
+#include "halftone/pipeline/plan.hpp"
+#include "halftone/pipeline/report.hpp"
+
+namespace halftone {
+
+/// Called on the thread that runs the walk.
+class WalkOutput {
+ public:
+  virtual ~WalkOutput() = default;
+  /// Blocks 0, 1, ... that are there already, whose matrices the walk does not solve again.
+  virtual Index finished_blocks() const = 0;
+  /// What an engine will compute with, of a matrix in such a block.
+  virtual Matrix<float> stored_values(const PlannedMatrix& planned) const = 0;
+  /// Takes a solved matrix and its row of the report. What the format's reader gets back must be what was solved, or
+  /// Status::Internal is thrown.
+  virtual void write(const PlannedMatrix& planned, const QuantizedMatrix& solved, const LayerReport& layer) = 0;
+  /// All matrices of the block are written.
+  virtual void block_done(Index block) = 0;
+};
+
+}  // namespace halftone
