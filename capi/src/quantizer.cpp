@@ -29,7 +29,9 @@ using namespace halftone::capi;
 
 struct ht_quantizer final : MadeFromContext {
   ht_quantizer(std::shared_ptr<Shared> from, const char* method)
-      : MadeFromContext(std::move(from)), method(find_method(method)), options(made().options()) {}
+      : MadeFromContext(std::move(from)),
+        method(find_method(method)),
+        options(this->method.make(context(), {})->options()) {}
 
   const Method& method;
   OptionMap options;
