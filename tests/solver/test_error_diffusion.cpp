@@ -112,6 +112,7 @@ TEST_CASE("the second update is that of explicit inverses") {
   for (Index i = 0; i < 26; ++i)
     for (Index j = 0; j < 26; ++j) D(i, j) *= layer.H()(i, i);
   const Matrix<double> P = naive_p(D, system.Hd, 0.25);
+  const Matrix<double> T = second_update_matrix(layer.context, std::as_const(D).view(), std::as_const(system.U).view());
 
   // Column by column, the paper's equation 15.
   Matrix<double> V = layer.W, values(5, 26);
@@ -127,7 +128,7 @@ TEST_CASE("the second update is that of explicit inverses") {
   }
 
   const auto solve = [&](Index block, SecondMode left) {
-    return diffuse(layer, system, 26, block, 3, SecondTerm<double>{std::as_const(P).view(), left}).values;
+    return diffuse(layer, system, 26, block, 3, SecondTerm<double>{std::as_const(T).view(), left, 0.25}).values;
   };
   const auto distance = [&](const Matrix<double>& Q) {
     const Matrix<double> d = difference(Q, values);
@@ -150,4 +151,35 @@ TEST_CASE("a plan cuts blocks at their size, and fresh groups start blocks") {
   CHECK(ends({10, 4, GroupMode::Reference, 3}) == std::vector<Index>{4, 8, 10});
   CHECK(ends({10, 4, GroupMode::Fresh, 3}) == std::vector<Index>{3, 6, 9, 10});
   CHECK(ends({10, 4, GroupMode::Fresh, 6}) == std::vector<Index>{4, 6, 10});
+}
+
+TEST_CASE("with a second update the loss is still exact, and kept columns end where the others moved them") {
+  const Layer<double> layer(5, 26, 70, 3);
+  const System system = system_of(layer, 0.01);
+  Matrix<double> D = random_matrix<double>(26, 26, 4, 0.1);
+  for (Index i = 0; i < 26; ++i)
+    for (Index j = 0; j < 26; ++j) D(i, j) *= layer.H()(i, i);
+  const Matrix<double> P = naive_p(D, system.Hd, 0.5);
+  const Matrix<double> T = second_update_matrix(layer.context, std::as_const(D).view(), std::as_const(system.U).view());
+  const SecondTerm<double> second{std::as_const(T).view(), SecondMode::Pre, 0.5};
+  for (Index columns : {0, 1, 20, 26})
+    for (Index block : {1, 6, 26}) {
+      CAPTURE(columns, block);
+      const Diffused result = diffuse(layer, system, columns, block, 3, second);
+      const Matrix<double> moved = difference(result.values, layer.W);
+      double loss = 0;
+      for (Index r = 0; r < 5; ++r)
+        for (Index i = 0; i < 26; ++i)
+          for (Index j = 0; j < 26; ++j) loss += moved(r, i) * system.Hd(i, j) * moved(r, j);
+      CHECK(result.loss == Approx(loss).epsilon(1e-9).margin(1e-12));
+
+      // The columns one after the other, with P.
+      Matrix<double> V = layer.W;
+      for (Index q = 0; q < columns; ++q)
+        for (Index r = 0; r < 5; ++r) {
+          const double w = V(r, q), e = (w - result.values(r, q)) / system.U(q, q);
+          for (Index c = q; c < 26; ++c) V(r, c) += w * P(q, c) - e * system.U(q, c);
+        }
+      for (Index i = 0; i < V.size(); ++i) CHECK(V.data()[i] == Approx(result.values.data()[i]).margin(1e-9));
+    }
 }

@@ -159,8 +159,10 @@ void set_zero(const Context<Cpu>& context, MatrixView<S> A) {
 
 /// Zeros on and below the diagonal of square A.
 template <class S>
-void clear_lower(const Context<Cpu>&, MatrixView<S> A) {
-  for (Index i = 0; i < A.rows; ++i) std::fill_n(A.row(i), std::min(i + 1, A.cols), S(0));
+void clear_lower(const Context<Cpu>& context, MatrixView<S> A) {
+  parallel_pieces(context.threads(), A.rows, detail::rows_of_unit(A.cols), [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i) std::fill_n(A.row(i), std::min(i + 1, A.cols), S(0));
+  });
 }
 
 /// Σ_r A_rj² of every column j, in double, on the host; rows are added in their order.

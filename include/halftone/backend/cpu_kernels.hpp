@@ -42,14 +42,17 @@ struct LinearKernels {
 };
 
 /// One block of columns in which diffuse_block (quantize.hpp) rounds and diffuses; its matrices start at the first row
-/// of the piece. U null: rounding only. P, E, before: may be null.
+/// of the piece. U null: rounding only. E may be null. T null: no second update, `second` and `before` are not read.
 template <class S>
 struct DiffusionBlock {
   Index width;
-  const S *U, *P;  ///< [width, width], upper and strictly upper
-  Index ldu, ldp;
+  const S *U, *T;  ///< [width, width], upper and strictly upper
+  Index ldu, ldt;
   S *W, *E, *before;  ///< [rows, width]
   Index ldw, lde, ldbefore;
+  const S* second;  ///< [rows, width]
+  Index ldsecond;
+  S strength;           ///< of the second update
   std::uint8_t* codes;  ///< [rows, width]
   Index ldcodes;
 };
@@ -57,7 +60,7 @@ struct DiffusionBlock {
 /// Grids in S, float or double.
 template <class S>
 struct QuantizeKernels {
-  /// diffuse_block and round_block on `rows` rows, cells from the first of them on. `workspace`: 4 · width ·
+  /// diffuse_block and round_block on `rows` rows, cells from the first of them on. `workspace`: 5 · width ·
   /// row_lanes<S> numbers, 64-byte aligned.
   void (*diffuse)(const DiffusionBlock<S>& block, const UniformCells<S>& cells, Index rows, S* workspace);
   void (*diffuse_binary)(const DiffusionBlock<S>& block, const BinaryCells<S>& cells, Index rows, S* workspace);

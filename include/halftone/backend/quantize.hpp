@@ -23,15 +23,19 @@ template <class S>
 void fit_uniform_grid(const Context<Cpu>& context, MatrixView<const S> W, const S* importance,
                       const GridOptions& options, S* scales, S* zeros);
 
-/// A second update in the column loop (GPTQv2's P): the working block also gains w ⊗ P[j, j+1:].
+/// A second update in the column loop (GPTQv2): before column j is rounded it moves by strength · s_j U_jj, and once it
+/// is, s_c += w_j T_jc for c > j.
 template <class S>
 struct SecondUpdate {
-  MatrixView<const S> P;  ///< [width, width], strictly upper; empty: no second update
-  MatrixView<S> before;   ///< [rows, width] out: the columns just before rounding; may be empty
+  MatrixView<const S> T;       ///< [width, width], strictly upper; empty: no second update
+  S strength = 1;              ///< α
+  MatrixView<const S> second;  ///< [rows, width] in: s, of the columns before the block
+  MatrixView<S> before;        ///< [rows, width] out: the columns just before rounding, w
 };
 
 /// Column loop of GPTQ inside one block (Algorithm 1 of 2210.17323), rows in parallel, columns in sequence:
 ///   q = decode(encode(w_j));  e_j = (w_j − q) / U_jj;  w_c −= e_j U_jc for c >= j  (so that w_j becomes q)
+/// With a second update w_j is the moved column where it is rounded, the unmoved one in e_j.
 /// W [rows, width] in: the block with all earlier corrections; out: the quantised values q.
 /// U [width, width]: the block's diagonal part of the inverse factor, upper.
 /// E [rows, width] out: the errors e, for the trailing update. codes [rows, width] out.

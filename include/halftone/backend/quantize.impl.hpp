@@ -55,12 +55,13 @@ void diffuse_pieces(const Context<Cpu>& context, const DiffusionBlock<S>& block,
   if (rows == 0 || width == 0) return;
   const int threads = rows * width * width < 200000 ? 1 : context.threads();
   parallel_pieces(threads, rows, rows_per_piece<S>(width), [&](Index first, Index last) {
-    Matrix<S> workspace(4 * width, row_lanes<S>);
+    Matrix<S> workspace(5 * width, row_lanes<S>);
     DiffusionBlock<S> piece = block;
     piece.W += first * block.ldw;
     piece.codes += first * block.ldcodes;
     if (piece.E) piece.E += first * block.lde;
     if (piece.before) piece.before += first * block.ldbefore;
+    if (piece.second) piece.second += first * block.ldsecond;
     diffusion_kernel(context.kernels().template quantize<S>(), cells)(piece, cells.from_row(first), last - first,
                                                                       workspace.data());
   });
@@ -104,13 +105,15 @@ void diffuse_block(const Context<Cpu>& context, const Cells<S>& cells, MatrixVie
   block.ldu = U.stride;
   block.E = E.data;
   block.lde = E.stride;
-  if (!second.P.empty()) {
-    detail::require_shape<S>(who, "P", second.P.rows, second.P.cols, W.cols, W.cols);
-    block.P = second.P.data;
-    block.ldp = second.P.stride;
-  }
-  if (!second.before.empty()) {
+  if (!second.T.empty()) {
+    detail::require_shape<S>(who, "T", second.T.rows, second.T.cols, W.cols, W.cols);
+    detail::require_shape<S>(who, "second", second.second.rows, second.second.cols, W.rows, W.cols);
     detail::require_shape<S>(who, "before", second.before.rows, second.before.cols, W.rows, W.cols);
+    block.T = second.T.data;
+    block.ldt = second.T.stride;
+    block.strength = second.strength;
+    block.second = second.second.data;
+    block.ldsecond = second.second.stride;
     block.before = second.before.data;
     block.ldbefore = second.before.stride;
   }

@@ -6,12 +6,12 @@
 //   2. move the weights to the target                    target.hpp                W* = W + β·W·D·Hd⁻¹, target shift
 //   3. choose the outlier columns, put them last         outliers.hpp              a factor of the matrix's own order
 //   4. fit the grids                                     quant/grid_fit.hpp        static groups
-//   5. round column by column, diffuse the errors        error_diffusion.hpp       P beside it, target alpha
+//   5. round column by column, diffuse the errors        error_diffusion.hpp       twice, target alpha
 //   6. refine codes and grids                            refine.hpp                off in the papers' presets
 //   7. back to the original columns; codes, grids, outlier columns, report
 //
 // Cost: 2/3·in³ flops for the factor, 2·out·in²/2 for the updates, out·in² for the report's denominator; target alpha
-// adds 2/3·in³ for P (once a stage) and as much again for its updates. The same bytes for any number of threads.
+// adds in³/3 for T (once a stage) and as much again for its updates. The same bytes for any number of threads.
 #pragma once
 
 #include <optional>
@@ -72,11 +72,11 @@ struct DiffusionOptions {
 template <class Scalar, class Backend>
 class DiffusionSolver {
  public:
-  /// Order, damping and factor of a stage; GPTQv2's P in that order; what refinement needs. The order alone where every
+  /// Order, damping and factor of a stage; GPTQv2's T in that order; what refinement needs. The order alone where every
   /// matrix has one of its own.
   struct Prepared : FactoredMoments<Scalar, Backend> {
-    typename Backend::template Matrix<Scalar> P;       ///< [in, in]; empty unless the target is alpha; auto: of α = 1
-    typename Backend::template Matrix<Scalar> learnt;  ///< alpha = auto: P of the tokens not held out
+    typename Backend::template Matrix<Scalar> T;       ///< [in, in] in solving order; empty unless the target is alpha
+    typename Backend::template Matrix<Scalar> learnt;  ///< alpha = auto: T of the tokens not held out
     typename Backend::template Matrix<Scalar> damped;  ///< Hd [in, in] by original column; empty without refinement
   };
 

@@ -34,15 +34,13 @@ auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scala
     -> Prepared {
   Prepared prepared{factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping), {}, {}, {}};
   if (options_.target.target == Target::Alpha && prepared.factored) {
-    const RealOrAuto alpha = options_.target.alpha;
-    const auto P_of = [&](MatrixView<const Scalar> D, double factor) {
+    const auto T_of = [&](MatrixView<const Scalar> D) {
       const auto ordered = ordered_cross_moments(prepared, D);
-      return second_update_matrix(*context_, ordered.view(), std::as_const(prepared.factor).view(),
-                                  static_cast<Scalar>(factor));
+      return second_update_matrix(*context_, ordered.view(), std::as_const(prepared.factor).view());
     };
-    prepared.P = P_of(statistics.cross_moments().view(), alpha.automatic ? 1 : alpha.value);
-    if (alpha.automatic && statistics.held_out() != nullptr)
-      prepared.learnt = P_of(learnt_cross_moments(statistics).view(), 1);
+    prepared.T = T_of(statistics.cross_moments().view());
+    if (options_.target.alpha.automatic && statistics.held_out() != nullptr)
+      prepared.learnt = T_of(learnt_cross_moments(statistics).view());
   }
   if (options_.refine.refine > 0 && prepared.factored) prepared.damped = damped_moments(prepared);
   return prepared;
@@ -68,9 +66,11 @@ double DiffusionSolver<Scalar, Backend>::strength_for(MatrixView<const Scalar> W
     return held_out_strength(context, W, std::as_const(M).view(), *held_out);
   }
   // Without rounding the second update takes W to W (I − α P)⁻¹, to first order W + α W P.
-  auto M = context.template allocate<Scalar>(W.rows, W.cols);
+  auto M = context.template allocate<Scalar>(W.rows, W.cols), half = context.template allocate<Scalar>(W.rows, W.cols);
   const auto ordered = reordered(context, context.upload(W), moments.order);
-  gemm(context, Transpose::No, Transpose::No, Scalar(1), ordered.view(), moments.learnt.view(), Scalar(0), M.view());
+  gemm(context, Transpose::No, Transpose::No, Scalar(1), ordered.view(), moments.learnt.view(), Scalar(0), half.view());
+  gemm(context, Transpose::No, Transpose::No, Scalar(1), std::as_const(half).view(), moments.factor.view(), Scalar(0),
+       M.view());
   M = reordered(context, M, inverse_order(moments.order));
   return held_out_strength(context, W, std::as_const(M).view(), *held_out);
 }
@@ -78,9 +78,11 @@ double DiffusionSolver<Scalar, Backend>::strength_for(MatrixView<const Scalar> W
 template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::own_order(MatrixView<const Scalar> W, const Prepared& prepared) const
     -> Prepared {
-  const auto weights = aimed_at(W, prepared, 0);
+  BackendMatrix cleared;
+  if (prepared.report.dead_columns > 0) cleared = aimed_at(W, prepared, 0);
   const std::vector<double> sensitivities =
-      column_sensitivities(*context_, grid(), weights.view(), prepared.diagonal.values, prepared.importance.data());
+      column_sensitivities(*context_, grid(), cleared.empty() ? W : std::as_const(cleared).view(),
+                           prepared.diagonal.values, prepared.importance.data());
   const bool by_sensitivity = act_order() && options_.order_key == OrderKey::Sensitivity;
   const auto order = by_sensitivity ? descending_order(sensitivities) : prepared.order;
   return prepare_order(*prepared.statistics, prepared.diagonal,
@@ -127,15 +129,8 @@ auto DiffusionSolver<Scalar, Backend>::diffuse(Grids& grids, BackendMatrix value
 
   Working working;
   working.codes = context.template allocate<std::uint8_t>(values.rows(), in);
-  const bool twice = options_.target.target == Target::Alpha && strength > 0;
-  BackendMatrix scaled;
-  if (twice && options_.target.alpha.automatic) {
-    scaled = context.template allocate<Scalar>(in, in);
-    set_zero(context, scaled.view());
-    add_scaled(context, scaled.view(), static_cast<Scalar>(strength), moments.P.view());
-  }
-  SecondTerm<Scalar> second{{}, options_.target.second};
-  if (twice) second.P = scaled.empty() ? moments.P.view() : std::as_const(scaled).view();
+  SecondTerm<Scalar> second{{}, options_.target.second, strength};
+  if (options_.target.target == Target::Alpha && strength > 0) second.T = moments.T.view();
   working.loss = diffuse_errors(context, plan, moments.factor.view(), values.view(), grids,
                                 std::as_const(importance).data(), groups.data(), working.codes.view(), second);
   write_zero_codes(context, grids.cells(groups.data() + rounded),
@@ -260,13 +255,14 @@ auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scala
   result.report.strength = strength;
   result.report.refine_rounds = gained.rounds;
   if (gained.before > 0) result.report.refine_gain = 1 - gained.after / gained.before;
-  const bool exact_loss = strength == 0 && !refined;  // kept columns end at their optimum and add nothing to it
+  const bool unmoved = strength == 0 || (target.target == Target::Alpha && target.second == SecondMode::Pre);
+  const bool exact_loss = unmoved && !refined;  // kept columns end at their optimum and add nothing to it
   result.report.relative_error =
       error_of(W, std::move(working.values), moments, exact_loss ? std::optional(working.loss) : std::nullopt);
   return result;
 }
 
-/// tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ). Where nothing but rounding moved the weights the numerator is the core's Σ e² less
+/// tr((Q−W) H (Q−W)ᵀ) / tr(W H Wᵀ). Where the core started from the weights the numerator is its Σ e² less
 /// the damping's part, and no product is needed; it is computed where that difference would cancel.
 template <class Scalar, class Backend>
 double DiffusionSolver<Scalar, Backend>::error_of(MatrixView<const Scalar> W, BackendMatrix values,

@@ -4,11 +4,12 @@
 //   for each block [a, b) of columns                         W [out, in] and U [in, in] in solving order
 //     diffuse_block: q_j = decode(encode(w_j)),  e_j = (w_j − q_j) / U_jj,  w_c −= e_j U_jc  inside the block
 //     W[:, b:] −= E · U[a:b, b:]                             the rest of the matrix, one product
-//     W[:, b:] += L · P[a:b, b:]                             with a second update alone (GPTQv2, arXiv 2504.02692)
+//     S[:, b:] += L · T[a:b, b:]                             with a second update alone: second_update.hpp
 //
 // The grid is a policy (see Grids below), the second update is optional, and the last columns may be kept: they take
-// corrections and are not rounded (OWQ, arXiv 2306.02272). Work: out · in² multiply-adds, nearly all of it in products.
-// The result does not depend on the block size, but for rounding error and where a group's grid or L below says so.
+// corrections and are not rounded (OWQ, arXiv 2306.02272). Work: half of out · in² multiply-adds, nearly all of it in
+// products, and as much again for a second update. The result does not depend on the block size, but for rounding error
+// and where a group's grid or L below says so.
 #pragma once
 
 #include <algorithm>  // min
@@ -20,6 +21,7 @@
 #include "halftone/backend/quantize.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/quant/grid_fit.hpp"
+#include "halftone/solver/second_update.hpp"
 
 namespace halftone {
 
@@ -50,24 +52,6 @@ struct DiffusionPlan {
   }
 };
 
-/// With which columns the second update reaches the columns behind a block.
-enum class SecondMode : std::int32_t {
-  Reference = 0,   ///< the rounded columns, as in the published GPTQv2 code: depends on the block size
-  Pre = 1,         ///< the columns just before rounding, as in its paper, equation 18
-  PreClamped = 2,  ///< those, clamped to the range of their grid: steadier at 2 bit
-};
-template <>
-struct EnumWords<SecondMode> {
-  static constexpr std::string_view values[] = {"reference", "pre", "pre_clamped"};
-};
-
-/// The second update: row j of P times column j, for the columns behind j.
-template <class S>
-struct SecondTerm {
-  MatrixView<const S> P;  ///< [in, in] in solving order, strictly upper; empty: no second update
-  SecondMode mode = SecondMode::Reference;
-};
-
 /// Group of every position: of its original column with static groups, else of the position.
 inline std::vector<std::int32_t> groups_of_positions(const DiffusionPlan& plan,
                                                      const std::vector<std::int32_t>& order) {
@@ -85,15 +69,14 @@ inline std::vector<std::int32_t> groups_of_positions(const DiffusionPlan& plan,
 /// [in, in]: the inverse factor, upper. W [out, in] in: the weights; out: rounded values, and behind them the kept
 /// columns with all corrections. importance [in]: diag(H) in solving order, for the fits here; null counts as ones.
 /// group_of_position [in]. codes [out, >= plan.columns] out.
-/// Returns Σ e² = tr((Q−W) Hd (Q−W)ᵀ), W the weights that came in (without a second update).
+/// Returns Σ e² = tr((Q−W) Hd (Q−W)ᵀ), W the weights that came in; with a second update in the mode pre alone.
 template <class S, class Backend, class Grids>
 double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan, MatrixView<const S> U,
                       MatrixView<S> W, Grids& grids, const S* importance, const std::int32_t* group_of_position,
-                      MatrixView<std::uint8_t> codes, const SecondTerm<S>& second = {}) {
-  const bool twice = !second.P.empty(), keep_before = twice && second.mode != SecondMode::Reference;
+                      MatrixView<std::uint8_t> codes, const SecondTerm<S>& term = {}) {
   const Index widest = std::min(plan.block_size, plan.columns);
   auto errors = context.template allocate<S>(W.rows, widest);
-  auto before = context.template allocate<S>(W.rows, keep_before ? widest : 0);
+  SecondSums<S, Backend> second(context, term, U, W, widest);
 
   double loss = 0;
   for (Index a = 0, b = 0; a < plan.columns; a = b) {
@@ -101,34 +84,26 @@ double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan
     const Index width = b - a, rest = W.cols - b;
     if (plan.groups != GroupMode::Static) {
       const Index first_start = (a + plan.group_columns - 1) / plan.group_columns * plan.group_columns;
-      for (Index start = first_start; start < b; start += plan.group_columns)
-        grids.fit(context, start / plan.group_columns,
-                  W.middle_cols(start, std::min(plan.group_columns, plan.columns - start)),
+      for (Index start = first_start; start < b; start += plan.group_columns) {
+        const Index count = std::min(plan.group_columns, plan.columns - start);
+        const auto moved = second.moved(a, start, count);
+        grids.fit(context, start / plan.group_columns, moved.empty() ? W.middle_cols(start, count) : moved.view(),
                   importance == nullptr ? nullptr : importance + start);
+      }
     }
 
     const MatrixView<S> block = W.middle_cols(a, width), E = errors.view().middle_cols(0, width);
-    SecondUpdate<S> inside;
-    if (twice) {
-      inside.P = second.P.block(a, a, width, width);
-      if (keep_before) inside.before = before.view().middle_cols(0, width);
-    }
-    diffuse_block(context, grids.cells(group_of_position + a), U.block(a, a, width, width), block, E,
-                  codes.middle_cols(a, width), inside);
+    const auto cells = grids.cells(group_of_position + a);
+    diffuse_block(context, cells, U.block(a, a, width, width), block, E, codes.middle_cols(a, width),
+                  second.inside(a, width));
     loss += inner_product(context, MatrixView<const S>(E), MatrixView<const S>(E));
 
     if (rest == 0) continue;
-    const MatrixView<S> behind = W.middle_cols(b, rest);
+    second.finish(cells, a, width, E);
     gemm(context, Transpose::No, Transpose::No, S(-1), MatrixView<const S>(E), U.block(a, b, width, rest), S(1),
-         behind);
-    if (twice) {
-      if (second.mode == SecondMode::PreClamped)
-        clamp_block(context, grids.cells(group_of_position + a), inside.before);
-      const MatrixView<const S> left = keep_before ? inside.before : block;
-      gemm(context, Transpose::No, Transpose::No, S(1), left, second.P.block(a, b, width, rest), S(1), behind);
-    }
+         W.middle_cols(b, rest));
   }
-  return loss;
+  return loss + second.move_kept(plan.columns);
 }
 
 }  // namespace halftone

@@ -31,20 +31,29 @@ struct OutlierOptions {
 
 /// What rounding column j alone costs: H_jj · Σ_r (W_rj − RTN(W)_rj)² (OWQ, section 3.2). RTN: plain rounding of W
 /// [out, in] on the given grid, fitted on all columns, OWQ's search with the 40 steps of its code; diagonal [in] of H,
-/// undamped, by original column, `importance` the same in the backend's memory.
+/// undamped, by original column, `importance` the same in the backend's memory. By bands of rows that fit in a cache.
 template <class S, class Backend>
 std::vector<double> column_sensitivities(const Context<Backend>& context, GridOptions grid, MatrixView<const S> W,
                                          const std::vector<double>& diagonal, const S* importance) {
+  constexpr Index band = 256;
   grid.search_steps = 40;
-  UniformGrids<S, Backend> grids(context, grid, W.rows, grid.groups(W.cols));
-  grids.fit_all(context, W, importance);
-  auto rounded = context.upload(W);
-  auto codes = context.template allocate<std::uint8_t>(W.rows, W.cols);
   const std::vector<std::int32_t> groups = groups_of_columns(W.cols, grid.group_columns(W.cols));
-  round_block(context, grids.cells(groups.data()), rounded.view(), codes.view());
-  add_scaled(context, rounded.view(), S(-1), W);
-  std::vector<double> sensitivities = column_squares(context, std::as_const(rounded).view());
-  for (std::size_t j = 0; j < sensitivities.size(); ++j) sensitivities[j] *= diagonal[j];
+  auto values = context.template allocate<S>(std::min(band, W.rows), W.cols);
+  auto codes = context.template allocate<std::uint8_t>(values.rows(), W.cols);
+  std::vector<double> sensitivities(diagonal.size(), 0.0);
+  for (Index first = 0; first < W.rows; first += band) {
+    const Index rows = std::min(band, W.rows - first);
+    const MatrixView<const S> weights = W.middle_rows(first, rows);
+    const MatrixView<S> rounded = values.view().middle_rows(0, rows);
+    UniformGrids<S, Backend> grids(context, grid, rows, grid.groups(W.cols));
+    grids.fit_all(context, weights, importance);
+    set_zero(context, rounded);
+    add_scaled(context, rounded, S(1), weights);
+    round_block(context, grids.cells(groups.data()), rounded, codes.view().middle_rows(0, rows));
+    add_scaled(context, rounded, S(-1), weights);
+    const std::vector<double> squares = column_squares(context, MatrixView<const S>(rounded));
+    for (std::size_t j = 0; j < squares.size(); ++j) sensitivities[j] += squares[j] * diagonal[j];
+  }
   return sensitivities;
 }
 

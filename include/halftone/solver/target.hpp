@@ -107,30 +107,22 @@ double asymmetric_objective(const InputStatistics<S, Backend>& statistics, Matri
          2 * inner_product(context, std::as_const(product).view(), difference);
 }
 
-/// P = α · strict_upper(D Uᵀ) · U, strictly upper (GPTQv2, equation 15: row j holds D[j, j+1:] · Hd[j+1:, j+1:]⁻¹).
-/// D and U [in, in] in solving order, U the factor of the same scale. Both products are of triangles: 2/3 in³ flops.
-/// Blocks of columns J: T[:J.end, J] = D[:J.end, J.begin:] U[J, J.begin:]ᵀ, then P[I, J] = T[I, I.begin:J.end] U[…, J].
+/// T = strict_upper(D Uᵀ), of which GPTQv2's P = α·T·U (equation 15: row j of P holds D[j, j+1:] · Hd[j+1:, j+1:]⁻¹).
+/// D and U [in, in] in solving order, U the factor of the same scale. A product of a triangle for a triangle, in³/3
+/// flops, by blocks of columns J: T[:J.end, J] = D[:J.end, J.begin:] U[J, J.begin:]ᵀ.
 template <class S, class Backend>
 typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>& context, MatrixView<const S> D,
-                                                          MatrixView<const S> U, S alpha) {
-  constexpr Index side = 512;
+                                                          MatrixView<const S> U) {
+  constexpr Index side = 256;
   const Index n = D.rows;
   auto T = context.template allocate<S>(n, n);
-  auto P = context.template allocate<S>(n, n);
-  set_zero(context, T.view());
-  set_zero(context, P.view());
   for (Index j = 0; j < n; j += side) {
     const Index width = std::min(side, n - j), end = j + width;
-    gemm(context, Transpose::No, Transpose::Yes, alpha, D.block(0, j, end, n - j), U.block(j, j, width, n - j), S(0),
+    gemm(context, Transpose::No, Transpose::Yes, S(1), D.block(0, j, end, n - j), U.block(j, j, width, n - j), S(0),
          T.view().block(0, j, end, width));
-    clear_lower(context, T.view().block(j, j, width, width));
-    for (Index i = 0; i < end; i += side) {
-      const Index height = std::min(side, n - i);
-      gemm(context, Transpose::No, Transpose::No, S(1), std::as_const(T).view().block(i, i, height, end - i),
-           U.block(i, j, end - i, width), S(0), P.view().block(i, j, height, width));
-    }
   }
-  return P;
+  clear_lower(context, T.view());
+  return T;
 }
 
 /// W D Hd⁻¹ [out, in], the whole way to the exact target (below). W [out, in] and D [in, in] by original column; Hd⁻¹

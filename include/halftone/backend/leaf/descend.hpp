@@ -65,7 +65,7 @@ HALFTONE_HOST_DEVICE Index descend_tile(const RefineBlock<S>& block, const typen
   DiffusionBlock<S> push{};  // g_c −= error_t H_tc: the update of error diffusion, with H in the place of its factor
   push.U = block.H;
   push.ldu = block.ldh;
-  const DiffusionTile<S> buffers{tile.gradient, tile.error, nullptr, nullptr};
+  const DiffusionTile<S> buffers{tile.gradient, tile.error, nullptr, nullptr, nullptr};
   Lanes grids{};
   Index moves = 0;
   for (Index t0 = 0, group = -1; t0 < block.width; t0 += depth) {
