@@ -114,6 +114,7 @@ class DiffusionSolver {
     typename Backend::template Matrix<std::uint8_t> codes;  ///< [out, in]
     std::vector<std::int32_t> group_of_column;
     double loss = 0;  ///< Σ e² of the column loop
+    RefineReport refined{};
   };
 
   /// True if matrices of `cols` columns are factored in orders of their own: they keep columns, or go by sensitivity.
@@ -132,11 +133,16 @@ class DiffusionSolver {
   double strength_for(MatrixView<const Scalar> W, const Prepared& moments) const;
   /// True if the symmetric target ends with the lower asymmetric objective.
   bool loses(MatrixView<const Scalar> W, const Prepared& moments, double strength) const;
-  /// solve() on grids of the kind asked for.
-  QuantizedMatrix solve_coded(MatrixView<const Scalar> W, const Prepared& moments, double strength) const;
-  /// Steps 2 to 7. `strength` 0: the symmetric target.
+  /// use(grids), with grids of the kind asked for.
+  template <class Use>
+  auto with_grids(Index rows, Index cols, Use&& use) const;
+  /// Steps 2 to 6. `strength` 0: the symmetric target.
   template <class Grids>
-  QuantizedMatrix solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments, double strength) const;
+  Working solve(Grids& grids, MatrixView<const Scalar> W, const Prepared& moments, double strength) const;
+  /// Step 7.
+  template <class Grids>
+  QuantizedMatrix finished(const Grids& grids, MatrixView<const Scalar> W, Working working, const Prepared& moments,
+                           double strength) const;
   /// Static grids, on the columns that are rounded: the first `rounded` of moments.order.
   template <class Grids>
   void fit_static(Grids& grids, MatrixView<const Scalar> W, const Prepared& moments, Index rounded) const;

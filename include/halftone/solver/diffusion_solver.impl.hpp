@@ -34,13 +34,9 @@ auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scala
     -> Prepared {
   Prepared prepared{factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping), {}, {}, {}};
   if (options_.target.target == Target::Alpha && prepared.factored) {
-    const auto T_of = [&](MatrixView<const Scalar> D) {
-      const auto ordered = ordered_cross_moments(prepared, D);
-      return second_update_matrix(*context_, ordered.view(), std::as_const(prepared.factor).view());
-    };
-    prepared.T = T_of(statistics.cross_moments().view());
+    prepared.T = second_update_matrix(prepared, statistics.cross_moments().view());
     if (options_.target.alpha.automatic && statistics.held_out() != nullptr)
-      prepared.learnt = T_of(learnt_cross_moments(statistics).view());
+      prepared.learnt = second_update_matrix(prepared, learnt_cross_moments(statistics).view());
   }
   if (options_.refine.refine > 0 && prepared.factored) prepared.damped = damped_moments(prepared);
   return prepared;
@@ -190,7 +186,10 @@ QuantizedMatrix DiffusionSolver<Scalar, Backend>::quantize(MatrixView<const Scal
   const Prepared& moments = own ? *own : prepared;
   const double strength = strength_for(W, moments);
   const bool fallback = options_.target.fallback && moments.factored && strength > 0 && loses(W, moments, strength);
-  QuantizedMatrix result = solve_coded(W, moments, fallback ? 0 : strength);
+  QuantizedMatrix result = with_grids(W.rows, W.cols, [&](auto grids) {
+    Working working = solve(grids, W, moments, fallback ? 0 : strength);
+    return finished(grids, W, std::move(working), moments, fallback ? 0 : strength);
+  });
   if (fallback)
     result.report.notes.push_back("fell back to the symmetric target: the asymmetric objective is lower there");
   result.report.seconds = seconds_since(start);
@@ -198,12 +197,11 @@ QuantizedMatrix DiffusionSolver<Scalar, Backend>::quantize(MatrixView<const Scal
 }
 
 template <class Scalar, class Backend>
-QuantizedMatrix DiffusionSolver<Scalar, Backend>::solve_coded(MatrixView<const Scalar> W, const Prepared& moments,
-                                                              double strength) const {
-  const Index groups = grid().groups(W.cols);
-  if (binary_coded())
-    return solve(BinaryGrids<Scalar, Backend>(*context_, *candidates_, grid(), W.rows, groups), W, moments, strength);
-  return solve(UniformGrids<Scalar, Backend>(*context_, grid(), W.rows, groups), W, moments, strength);
+template <class Use>
+auto DiffusionSolver<Scalar, Backend>::with_grids(Index rows, Index cols, Use&& use) const {
+  const Index groups = grid().groups(cols);
+  if (binary_coded()) return use(BinaryGrids<Scalar, Backend>(*context_, *candidates_, grid(), rows, groups));
+  return use(UniformGrids<Scalar, Backend>(*context_, grid(), rows, groups));
 }
 
 /// Looked up on at most 64 rows, spread over the matrix, which are solved for both targets: rows are solved one by one.
@@ -218,45 +216,49 @@ bool DiffusionSolver<Scalar, Backend>::loses(MatrixView<const Scalar> W, const P
   gather_rows<Scalar>(context, W, rows.data(), sample.view());
   const auto weights = std::as_const(sample).view();
   const auto objective_with = [&](double tried) {
-    const Matrix<float> decoded = dequantize(solve_coded(weights, moments, tried));
-    Matrix<Scalar> values(decoded.rows(), decoded.cols());
-    std::copy_n(decoded.data(), decoded.size(), values.data());
-    const auto quantised = context.upload(std::as_const(values).view());
-    return asymmetric_objective<Scalar>(*moments.statistics, weights, quantised.view());
+    return with_grids(weights.rows, weights.cols, [&](auto grids) {
+      const Working working = solve(grids, weights, moments, tried);
+      return asymmetric_objective<Scalar>(*moments.statistics, weights, working.values.view());
+    });
   };
   return objective_with(strength) > objective_with(0);
 }
 
 template <class Scalar, class Backend>
 template <class Grids>
-auto DiffusionSolver<Scalar, Backend>::solve(Grids grids, MatrixView<const Scalar> W, const Prepared& moments,
-                                             double strength) const -> QuantizedMatrix {
-  const Context<Backend>& context = *context_;
+auto DiffusionSolver<Scalar, Backend>::solve(Grids& grids, MatrixView<const Scalar> W, const Prepared& moments,
+                                             double strength) const -> Working {
   const TargetOptions& target = options_.target;
-  const Index in = W.cols, rounded = in - outlier_columns(in);
-  const bool refined = !moments.damped.empty();
+  const Index rounded = W.cols - outlier_columns(W.cols);
   auto values = aimed_at(W, moments, target.target == Target::Shift ? strength : 0);
   if (options_.groups == GroupMode::Static) fit_static(grids, std::as_const(values).view(), moments, rounded);
-  BackendMatrix aim;  // of refinement; the second update's is the shift by α
-  if (refined)
-    aim =
-        target.target == Target::Alpha ? aimed_at(W, moments, strength) : context.upload(std::as_const(values).view());
+  if (moments.damped.empty()) return diffuse(grids, std::move(values), moments, rounded, strength);
 
+  // What refinement aims at; the second update's target is the shift by α.
+  const BackendMatrix aim =
+      target.target == Target::Alpha ? aimed_at(W, moments, strength) : context_->upload(std::as_const(values).view());
   Working working = diffuse(grids, std::move(values), moments, rounded, strength);
-  RefineReport gained;
-  if (refined) gained = refine_codes(grids, working, std::as_const(aim).view(), moments, rounded);
+  working.refined = refine_codes(grids, working, aim.view(), moments, rounded);
+  return working;
+}
 
+template <class Scalar, class Backend>
+template <class Grids>
+QuantizedMatrix DiffusionSolver<Scalar, Backend>::finished(const Grids& grids, MatrixView<const Scalar> W,
+                                                           Working working, const Prepared& moments,
+                                                           double strength) const {
+  const TargetOptions& target = options_.target;
   QuantizedMatrix result;
-  result.codes = context.download(std::as_const(working.codes).view());
-  result.grid = grids.stored(context, in);
-  result.outliers = take_outliers(working.values, moments, rounded);
+  result.codes = context_->download(std::as_const(working.codes).view());
+  result.grid = grids.stored(*context_, W.cols);
+  result.outliers = take_outliers(working.values, moments, W.cols - outlier_columns(W.cols));
   if (group_index()) result.group_index = working.group_of_column;
   result.report = moments.report;
   result.report.strength = strength;
-  result.report.refine_rounds = gained.rounds;
-  if (gained.before > 0) result.report.refine_gain = 1 - gained.after / gained.before;
+  result.report.refine_rounds = working.refined.rounds;
+  if (working.refined.before > 0) result.report.refine_gain = 1 - working.refined.after / working.refined.before;
   const bool unmoved = strength == 0 || (target.target == Target::Alpha && target.second == SecondMode::Pre);
-  const bool exact_loss = unmoved && !refined;  // kept columns end at their optimum and add nothing to it
+  const bool exact_loss = unmoved && moments.damped.empty();  // kept columns end at their optimum, their part is 0
   result.report.relative_error =
       error_of(W, std::move(working.values), moments, exact_loss ? std::optional(working.loss) : std::nullopt);
   return result;

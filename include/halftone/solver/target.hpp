@@ -107,22 +107,34 @@ double asymmetric_objective(const InputStatistics<S, Backend>& statistics, Matri
          2 * inner_product(context, std::as_const(product).view(), difference);
 }
 
-/// T = strict_upper(D Uᵀ), of which GPTQv2's P = α·T·U (equation 15: row j of P holds D[j, j+1:] · Hd[j+1:, j+1:]⁻¹).
-/// D and U [in, in] in solving order, U the factor of the same scale. A product of a triangle for a triangle, in³/3
-/// flops, by blocks of columns J: T[:J.end, J] = D[:J.end, J.begin:] U[J, J.begin:]ᵀ.
+/// T = strict_upper(D Uᵀ), of which GPTQv2's P = α·T·U (equation 15: row j holds D[j, j+1:] · Hd[j+1:, j+1:]⁻¹). D and
+/// U [in, in] in solving order, U the factor of H · scale. A triangle of a triangular product, in³/3 flops, by blocks
+/// of columns J: T[:J.end, J] = D[:J.end, J.begin:] U[J, J.begin:]ᵀ.
 template <class S, class Backend>
 typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>& context, MatrixView<const S> D,
-                                                          MatrixView<const S> U) {
+                                                          MatrixView<const S> U, S scale = 1) {
   constexpr Index side = 256;
   const Index n = D.rows;
   auto T = context.template allocate<S>(n, n);
   for (Index j = 0; j < n; j += side) {
     const Index width = std::min(side, n - j), end = j + width;
-    gemm(context, Transpose::No, Transpose::Yes, S(1), D.block(0, j, end, n - j), U.block(j, j, width, n - j), S(0),
+    gemm(context, Transpose::No, Transpose::Yes, scale, D.block(0, j, end, n - j), U.block(j, j, width, n - j), S(0),
          T.view().block(0, j, end, width));
   }
   clear_lower(context, T.view());
   return T;
+}
+
+/// The same from D by original column. Where that is the solving order and every input alive no copy is made.
+template <class S, class Backend>
+typename Backend::template Matrix<S> second_update_matrix(const FactoredMoments<S, Backend>& moments,
+                                                          std::type_identity_t<MatrixView<const S>> D) {
+  const auto& context = moments.statistics->context();
+  const MatrixView<const S> U = moments.factor.view();
+  if (moments.report.dead_columns == 0 && moments.order == natural_order(moments.width()))
+    return second_update_matrix(context, D, U, static_cast<S>(moments.scale));
+  const auto ordered = ordered_cross_moments(moments, D);
+  return second_update_matrix(context, MatrixView<const S>(ordered.view()), U);
 }
 
 /// W D Hd⁻¹ [out, in], the whole way to the exact target (below). W [out, in] and D [in, in] by original column; Hd⁻¹
