@@ -9,4 +9,5 @@ endfunction()
 
 if(NOT HALFTONE_SANITIZE)
   halftone_binding_test(rust)
+  halftone_binding_test(go)
 endif()

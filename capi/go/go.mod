@@ -1,0 +1,3 @@
+module github.com/halftone/halftone-go
+
+go 1.19
