@@ -9,7 +9,18 @@ use crate::tensor::{Sink, Tensor};
 use crate::text;
 use halftone_sys as ffi;
 
-/// Codes, and the grid that decodes them.
+/// Codes, and the grid that decodes them. Views of its parts cannot outlive it:
+///
+/// ```compile_fail,E0597
+/// # use halftone::{Context, MatrixRef, Quantizer};
+/// let context = Context::new().unwrap();
+/// let mut quantizer = Quantizer::new(&context, "rtn").unwrap();
+/// let codes = {
+///     let quantized = quantizer.run(MatrixRef::new(&[1.0f32; 64], 2, 32).unwrap(), None).unwrap();
+///     quantized.codes().unwrap()
+/// };
+/// println!("{}", codes.rows());
+/// ```
 #[derive(Debug)]
 pub struct QuantizedMatrix {
     handle: Handle<ffi::ht_result>,

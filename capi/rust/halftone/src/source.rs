@@ -46,6 +46,20 @@ struct Entry<'a> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A job cannot outlive the data:
+///
+/// ```compile_fail,E0597
+/// # use halftone::{Context, DType, Job, Source, Tensor};
+/// let mut job = Job::new(&Context::new().unwrap(), "{}").unwrap();
+/// {
+///     let data = vec![0u8; 16];
+///     let mut source = Source::new("{}");
+///     source.add(&Tensor { name: "w", dtype: DType::F32, shape: &[4], data: &data }).unwrap();
+///     job.source(source).unwrap();
+/// }
+/// job.run().unwrap();
+/// ```
 pub struct Source<'a> {
     config: String,
     entries: Vec<Entry<'a>>,

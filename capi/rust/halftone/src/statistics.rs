@@ -83,7 +83,15 @@ impl<'a, T: Float> From<MatrixRef<'a, T>> for Batch<'a> {
 }
 
 /// What calibration leaves behind for the matrices that share their inputs. Plain sums over tokens: independent of how
-/// these are dealt into batches, up to rounding.
+/// these are dealt into batches, up to rounding. A view of the sums ends before they change:
+///
+/// ```compile_fail,E0502
+/// # use halftone::{Context, MatrixRef, Moments, Statistics};
+/// let mut statistics = Statistics::new(&Context::new().unwrap(), 2, Moments::Second).unwrap();
+/// let h = statistics.tensor("H").unwrap();
+/// statistics.add(MatrixRef::new(&[1.0f32, 2.0], 1, 2).unwrap()).unwrap();
+/// println!("{}", h.rows());
+/// ```
 #[derive(Debug)]
 pub struct Statistics {
     handle: Handle<ffi::ht_statistics>,
