@@ -1,10 +1,12 @@
 #include "result.hpp"
 
+#include <algorithm>  // min_element
+#include <array>
+#include <cmath>  // abs, floor
 #include <nlohmann/json.hpp>
 
 #include "convert.hpp"
 #include "halftone/format/format.hpp"
-#include "halftone/pipeline/report.hpp"
 
 using namespace halftone;
 using namespace halftone::capi;
@@ -42,32 +44,43 @@ ht_matrix part_of(const QuantizedMatrix& matrix, std::string_view name) {
   return part;
 }
 
-double number_of(const QuantizedMatrix& matrix, std::string_view name) {
+using NamedNumber = std::pair<std::string_view, double>;
+
+std::array<NamedNumber, 17> numbers_of(const QuantizedMatrix& matrix) {
   const SolveReport& report = matrix.report;
-  const std::pair<std::string_view, double> numbers[] = {
-      {"rows", static_cast<double>(matrix.rows())},
-      {"cols", static_cast<double>(matrix.cols())},
-      {"bits", matrix.bits()},
-      {"group_size", static_cast<double>(matrix.group_size())},
-      {"groups", static_cast<double>(matrix.groups())},
-      {"symmetric", !matrix.binary_coded() && matrix.uniform().symmetric ? 1 : 0},
-      {"binary_coded", matrix.binary_coded() ? 1 : 0},
-      {"bits_per_weight", static_cast<double>(stored_bits(matrix)) / static_cast<double>(matrix.codes.size())},
-      {"relative_error", report.relative_error},
-      {"damping", report.damping},
-      {"damping_steps", report.damping_steps},
-      {"dead_columns", static_cast<double>(report.dead_columns)},
-      {"tokens", static_cast<double>(report.tokens)},
-      {"strength", report.strength},
-      {"refine_rounds", report.refine_rounds},
-      {"refine_gain", report.refine_gain},
-      {"seconds", report.seconds}};
+  return {{{"rows", static_cast<double>(matrix.rows())},
+           {"cols", static_cast<double>(matrix.cols())},
+           {"bits", matrix.bits()},
+           {"group_size", static_cast<double>(matrix.group_size())},
+           {"groups", static_cast<double>(matrix.groups())},
+           {"symmetric", !matrix.binary_coded() && matrix.uniform().symmetric ? 1 : 0},
+           {"binary_coded", matrix.binary_coded() ? 1 : 0},
+           {"bits_per_weight", static_cast<double>(stored_bits(matrix)) / static_cast<double>(matrix.codes.size())},
+           {"relative_error", report.relative_error},
+           {"damping", report.damping},
+           {"damping_steps", report.damping_steps},
+           {"dead_columns", static_cast<double>(report.dead_columns)},
+           {"tokens", static_cast<double>(report.tokens)},
+           {"strength", report.strength},
+           {"refine_rounds", report.refine_rounds},
+           {"refine_gain", report.refine_gain},
+           {"seconds", report.seconds}}};
+}
+
+double number_of(const QuantizedMatrix& matrix, std::string_view name) {
   std::string known;
-  for (const auto& [known_name, value] : numbers) {
+  for (const auto& [known_name, value] : numbers_of(matrix)) {
     if (known_name == name) return value;
     known += (known.empty() ? "" : ", ") + std::string(known_name);
   }
   fail(Status::NotFound, "ht_result_number: there is no '", name, "', wanted one of ", known);
+}
+
+/// 0 where there is none.
+int smallest_zero(const QuantizedMatrix& matrix) {
+  if (matrix.binary_coded() || matrix.uniform().zeros.empty()) return 0;
+  const Matrix<std::uint8_t>& zeros = matrix.uniform().zeros;
+  return *std::min_element(zeros.data(), zeros.data() + zeros.size());
 }
 
 MatrixPlan plan_of(const ht_result& result, const char* module) {
@@ -79,6 +92,7 @@ MatrixPlan plan_of(const ht_result& result, const char* module) {
   plan.grid.bits = matrix.bits();
   plan.grid.group_size = matrix.group_size() == matrix.cols() ? -1 : matrix.group_size();
   plan.grid.symmetric = !matrix.binary_coded() && matrix.uniform().symmetric;
+  plan.grid.minimum_zero = smallest_zero(matrix) > 0 ? 1 : 0;
   plan.grid.scale_type = scale_type_of(matrix.scale_type());
   plan.group_index = !matrix.group_index.empty();
   plan.outlier_columns = static_cast<Index>(matrix.outliers.columns.size());
@@ -88,15 +102,19 @@ MatrixPlan plan_of(const ht_result& result, const char* module) {
   return plan;
 }
 
+/// One JSON object, of scalars that are written one by one: a document of nlohmann's needs memory even to be destroyed,
+/// and ends the process where there is none.
 std::string report_text(const ht_result& result) {
-  const QuantizedMatrix& matrix = result.matrix;
-  LayerReport layer{"", result.method, matrix.bits(), matrix.group_size(), matrix.rows(), matrix.cols(),
-                    0,  matrix.report};
-  layer.bits_per_weight = layer.code_bits_per_weight = number_of(matrix, "bits_per_weight");
-  layer.outlier_columns = static_cast<Index>(matrix.outliers.columns.size());
-  nlohmann::json object = layer_json(layer);
-  object.erase("module");
-  return object.dump();
+  using nlohmann::json;
+  std::string text = "{\"method\":" + json(result.method).dump();
+  for (const auto& [name, value] : numbers_of(result.matrix)) {
+    const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
+    text += concat(",\"", name, "\":") + (whole ? json(static_cast<std::int64_t>(value)) : json(value)).dump();
+  }
+  text += ",\"outlier_columns\":" + json(result.matrix.outliers.columns.size()).dump() + ",\"notes\":[";
+  const std::vector<std::string>& notes = result.matrix.report.notes;
+  for (std::size_t i = 0; i < notes.size(); ++i) text += (i > 0 ? "," : "") + json(notes[i]).dump();
+  return text + "]}";
 }
 
 std::string text_of(const ht_result& result, std::string_view what) {

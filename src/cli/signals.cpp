@@ -28,8 +28,8 @@ void wait_for_signals(sigset_t signals) {
 
 }  // namespace
 
-// A thread of their own takes the signals, and all others block them: a handler must not run on a thread that computes.
-// oneDNN's products use the stack pointer as one register more, so that a handler's frame would land in their data.
+// A thread of their own takes the signals, and all others block them: what it does needs no care for what a handler may
+// call, and no thread that computes is interrupted.
 void install_signal_handlers() noexcept {
   std::signal(SIGXFSZ, SIG_IGN);
   sigset_t signals;

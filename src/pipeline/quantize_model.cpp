@@ -29,7 +29,7 @@ struct Run {
   const Context<Cpu>& context;
   const Model& model;
   const RunPlan& plan;
-  const Matrix<std::int32_t>& ids;
+  MatrixView<const std::int32_t> ids;
   const RunOptions& options;
 };
 
@@ -59,8 +59,7 @@ void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::jso
 RunPlan plan_model(const Context<Cpu>& context, const std::filesystem::path& model, const Recipe& recipe) {
   const Checkpoint checkpoint(model);
   const Model opened(checkpoint);
-  const auto [windows, length] = calibration_shape(recipe.calibration);
-  return make_plan(context, opened, recipe, windows, length);
+  return plan_over(context, opened, recipe, 0, 0);
 }
 
 RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::path& model,
@@ -68,12 +67,11 @@ RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::pat
   const OutputFolder folder(out, options.resume);
   const Checkpoint checkpoint(model);
   const Model opened(checkpoint);
-  const auto [windows, length] = calibration_shape(recipe.calibration);
-  const RunPlan plan = make_plan(context, opened, recipe, windows, length);
+  const RunPlan plan = plan_over(context, opened, recipe, options.ids.rows, options.ids.cols);
   ProgressMeter meter(plan, options.progress, "those are kept; repeat the command with --resume to go on");
   meter.step(Phase::Open);
-  const Matrix<std::int32_t> ids = load_calibration(opened, recipe, plan);
-  const nlohmann::json fingerprint = run_fingerprint(context, opened, plan, options.shard_bytes, ids);
+  const CalibrationIds calibration(opened, recipe, plan, options.ids);
+  const nlohmann::json fingerprint = run_fingerprint(context, opened, plan, options.shard_bytes, calibration.view());
   meter.step(Phase::Open);
 
   RunReport report = begin_report(plan, checkpoint);
@@ -85,7 +83,7 @@ RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::pat
   } else {
     folder.create();
     try {
-      fill_folder({context, opened, plan, ids, options}, folder, fingerprint, meter, report);
+      fill_folder({context, opened, plan, calibration.view(), options}, folder, fingerprint, meter, report);
     } catch (const Error& error) {
       const bool worthless = !folder.resumed() && meter.blocks_done() == 0 && error.status() != Status::Cancelled;
       if (worthless) folder.discard();

@@ -1,7 +1,5 @@
 #include "halftone/pipeline/quantize_tensors.hpp"
 
-#include <tuple>  // tie
-
 #include "halftone/core/error.hpp"
 #include "pipeline/process_memory.hpp"
 #include "pipeline/receiver_output.hpp"
@@ -9,15 +7,6 @@
 #include "pipeline/walk.hpp"
 
 namespace halftone {
-namespace {
-
-/// Windows and length of what was given, or of what the recipe names.
-RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length) {
-  if (windows == 0) std::tie(windows, length) = calibration_shape(recipe.calibration);
-  return make_plan(context, model, recipe, windows, length);
-}
-
-}  // namespace
 
 RunPlan plan_tensors(const Context<Cpu>& context, const Checkpoint& model, const Recipe& recipe, Index windows,
                      Index length) {
@@ -32,14 +21,10 @@ TensorsResult quantize_tensors(const Context<Cpu>& context, const Checkpoint& ch
   const RunPlan plan = plan_over(context, model, recipe, ids.rows, ids.cols);
   ProgressMeter meter(plan, progress, "what was sent is whole, the rest is left out");
   meter.step(Phase::Open);
-  Matrix<std::int32_t> loaded;
-  if (ids.rows == 0) {
-    loaded = load_calibration(model, recipe, plan);
-    ids = loaded;
-    meter.step(Phase::Open);
-  }
+  const CalibrationIds calibration(model, recipe, plan, ids);
+  meter.step(Phase::Open);
   ReceiverOutput output(plan, checkpoint, receive);
-  Walk(context, model, plan, ids, output, meter).run();
+  Walk(context, model, plan, calibration.view(), output, meter).run();
 
   TensorsResult result;
   result.report = begin_report(plan, checkpoint);

@@ -1,11 +1,21 @@
 #include "pipeline/run_setup.hpp"
 
+#include <tuple>  // tie
+
 namespace halftone {
 
-Matrix<std::int32_t> load_calibration(const Model& model, const Recipe& recipe, const RunPlan& plan) {
-  if (plan.moments == Moments::None) return {};
-  return load_windows(recipe.calibration.file, model.checkpoint().directory(), model.vocabulary(),
-                      recipe.calibration.windows);
+RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length) {
+  if (windows == 0) std::tie(windows, length) = calibration_shape(recipe.calibration);
+  return make_plan(context, model, recipe, windows, length);
+}
+
+CalibrationIds::CalibrationIds(const Model& model, const Recipe& recipe, const RunPlan& plan,
+                               MatrixView<const std::int32_t> given) {
+  if (plan.moments == Moments::None) return;
+  given_ = given;
+  if (given.rows == 0)
+    loaded_ = load_windows(recipe.calibration.file, model.checkpoint().directory(), model.vocabulary(),
+                           recipe.calibration.windows);
 }
 
 RunReport begin_report(const RunPlan& plan, const Checkpoint& checkpoint) {

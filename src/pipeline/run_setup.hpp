@@ -7,9 +7,21 @@
 
 namespace halftone {
 
-/// The recipe's calibration ids [windows, length]; none where no method of the plan wants them. Throws what
-/// load_windows throws.
-Matrix<std::int32_t> load_calibration(const Model& model, const Recipe& recipe, const RunPlan& plan);
+/// The plan of a run over calibration data of the given size; both 0: over that of the recipe.
+RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length);
+
+/// Calibration ids [windows, length] of a run: those given, or where there are none, those of the recipe; none where no
+/// method of the plan wants any.
+class CalibrationIds {
+ public:
+  /// Throws what load_windows throws. `given` must outlive the object.
+  CalibrationIds(const Model& model, const Recipe& recipe, const RunPlan& plan, MatrixView<const std::int32_t> given);
+  MatrixView<const std::int32_t> view() const { return given_.rows > 0 ? given_ : loaded_.view(); }
+
+ private:
+  MatrixView<const std::int32_t> given_;
+  Matrix<std::int32_t> loaded_;
+};
 
 /// A report with what the plan knows of it.
 RunReport begin_report(const RunPlan& plan, const Checkpoint& checkpoint);

@@ -13,6 +13,7 @@ struct RunOptions {
   bool resume = false;                       ///< go on with an unfinished run of the same output, if there is one
   std::int64_t shard_bytes = 5'000'000'000;  ///< largest weights file of the output
   ProgressCallback progress;                 ///< may be empty
+  MatrixView<const std::int32_t> ids = {};   ///< calibration data [windows, length] in the place of the recipe's
 };
 
 /// Quantises the checkpoint directory `model` into the new directory `out`. It appears under its name only when it is

@@ -1,0 +1,426 @@
+// Every function with NULL, wrong sizes, dead and foreign handles, NaN: a status, a message, and outputs as they were.
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <thread>
+
+#include "support.hpp"
+
+namespace halftone {
+namespace {
+
+using namespace test;
+
+ht_status ignore_tensor(void*, const ht_tensor*) { return HT_OK; }
+
+/// One of each handle, and calls of every function that takes one.
+struct Everything {
+  OwnedContext context = new_context();
+  Matrix<float> W = random_matrix<float>(8, 16, 1), X = random_matrix<float>(64, 16, 2);
+  OwnedStatistics statistics = statistics_of(context, X);
+  OwnedQuantizer quantizer = quantizer_of(context, "gptq");
+  OwnedResult result;
+  OwnedCheckpoint checkpoint;
+  OwnedJob job;
+  ht_matrix weights = matrix_of(W), batch = matrix_of(X), view = empty_matrix();
+  ht_tensor tensor = {};
+  std::int32_t moments = -7;
+  double value = -7;
+  char buffer[64] = "before";
+  std::size_t length = 77;
+
+  ht_context* new_context_out = nullptr;
+  ht_statistics* new_statistics = nullptr;
+  ht_quantizer* new_quantizer = nullptr;
+  ht_result* new_result = nullptr;
+  ht_checkpoint* new_checkpoint = nullptr;
+  ht_job* new_job = nullptr;
+
+  Everything() {
+    tensor.struct_size = sizeof tensor;
+    REQUIRE(ht_quantizer_run(quantizer, &weights, statistics, result.out()) == HT_OK);
+    REQUIRE(ht_checkpoint_open(context, HALFTONE_MODELS "/novella", checkpoint.out()) == HT_OK);
+    REQUIRE(ht_job_create(context, "{\"method\": \"rtn\"}", job.out()) == HT_OK);
+  }
+  bool outputs_untouched() const {
+    return new_context_out == nullptr && new_statistics == nullptr && new_quantizer == nullptr &&
+           new_result == nullptr && new_checkpoint == nullptr && new_job == nullptr && moments == -7 && value == -7 &&
+           std::strcmp(buffer, "before") == 0 && length == 77 && view.data == nullptr && tensor.data == nullptr;
+  }
+};
+
+struct Call {
+  const char* name;
+  /// The call on `handle`, of whatever kind.
+  std::function<ht_status(Everything&, void* handle)> run;
+};
+
+/// Every function whose first argument is a handle, with arguments that are right otherwise.
+std::vector<Call> calls() {
+  const auto c = [](void* handle) { return static_cast<ht_context*>(handle); };
+  const auto s = [](void* handle) { return static_cast<ht_statistics*>(handle); };
+  const auto q = [](void* handle) { return static_cast<ht_quantizer*>(handle); };
+  const auto r = [](void* handle) { return static_cast<ht_result*>(handle); };
+  const auto k = [](void* handle) { return static_cast<ht_checkpoint*>(handle); };
+  const auto j = [](void* handle) { return static_cast<ht_job*>(handle); };
+  using E = Everything;
+  return {
+      {"ht_context_set_log", [=](E&, void* h) { return ht_context_set_log(c(h), nullptr, nullptr); }},
+      {"ht_statistics_create", [=](E& e, void* h) { return ht_statistics_create(c(h), 4, 1, &e.new_statistics); }},
+      {"ht_statistics_load", [=](E& e, void* h) { return ht_statistics_load(c(h), "none", &e.new_statistics); }},
+      {"ht_quantizer_create", [=](E& e, void* h) { return ht_quantizer_create(c(h), "gptq", &e.new_quantizer); }},
+      {"ht_checkpoint_open", [=](E& e, void* h) { return ht_checkpoint_open(c(h), "none", &e.new_checkpoint); }},
+      {"ht_job_create", [=](E& e, void* h) { return ht_job_create(c(h), "{}", &e.new_job); }},
+      {"ht_statistics_add", [=](E& e, void* h) { return ht_statistics_add(s(h), &e.batch, nullptr, 0); }},
+      {"ht_statistics_add_sums", [=](E& e, void* h) { return ht_statistics_add_sums(s(h), 1, &e.batch, nullptr); }},
+      {"ht_statistics_merge", [=](E& e, void* h) { return ht_statistics_merge(s(h), e.statistics); }},
+      {"ht_statistics_save", [=](E&, void* h) { return ht_statistics_save(s(h), "/nowhere/file"); }},
+      {"ht_statistics_tensor", [=](E& e, void* h) { return ht_statistics_tensor(s(h), "H", &e.view); }},
+      {"ht_statistics_number", [=](E& e, void* h) { return ht_statistics_number(s(h), "tokens", &e.value); }},
+      {"ht_quantizer_set", [=](E&, void* h) { return ht_quantizer_set(q(h), "bits", "3"); }},
+      {"ht_quantizer_set_format", [=](E&, void* h) { return ht_quantizer_set_format(q(h), "gptq", HT_F16); }},
+      {"ht_quantizer_text", [=](E& e, void* h) { return ht_quantizer_text(q(h), "bits", e.buffer, 64, &e.length); }},
+      {"ht_quantizer_moments", [=](E& e, void* h) { return ht_quantizer_moments(q(h), &e.moments); }},
+      {"ht_quantizer_run",
+       [=](E& e, void* h) { return ht_quantizer_run(q(h), &e.weights, e.statistics, &e.new_result); }},
+      {"ht_result_tensor", [=](E& e, void* h) { return ht_result_tensor(r(h), "codes", &e.view); }},
+      {"ht_result_dequantize", [=](E& e, void* h) { return ht_result_dequantize(r(h), &e.weights); }},
+      {"ht_result_number", [=](E& e, void* h) { return ht_result_number(r(h), "bits", &e.value); }},
+      {"ht_result_text", [=](E& e, void* h) { return ht_result_text(r(h), "notes", e.buffer, 64, &e.length); }},
+      {"ht_result_pack", [=](E&, void* h) { return ht_result_pack(r(h), "gptq", "m", ignore_tensor, nullptr); }},
+      {"ht_checkpoint_get", [=](E& e, void* h) { return ht_checkpoint_get(k(h), 0, &e.tensor); }},
+      {"ht_checkpoint_tensor", [=](E& e, void* h) { return ht_checkpoint_tensor(k(h), "lm_head.weight", &e.tensor); }},
+      {"ht_checkpoint_matrix", [=](E& e, void* h) { return ht_checkpoint_matrix(k(h), "m", &e.new_result); }},
+      {"ht_job_set", [=](E&, void* h) { return ht_job_set(j(h), "model", "x"); }},
+      {"ht_job_set_source",
+       [=](E&, void* h) {
+         ht_source source = {};
+         source.struct_size = sizeof source;
+         return ht_job_set_source(j(h), &source);
+       }},
+      {"ht_job_set_sink", [=](E&, void* h) { return ht_job_set_sink(j(h), nullptr, nullptr); }},
+      {"ht_job_set_tokens", [=](E& e, void* h) { return ht_job_set_tokens(j(h), &e.batch); }},
+      {"ht_job_set_progress", [=](E&, void* h) { return ht_job_set_progress(j(h), nullptr, nullptr); }},
+      {"ht_job_run", [=](E&, void* h) { return ht_job_run(j(h)); }},
+      {"ht_job_cancel", [=](E&, void* h) { return ht_job_cancel(j(h)); }},
+      {"ht_job_text", [=](E& e, void* h) { return ht_job_text(j(h), "recipe", e.buffer, 64, &e.length); }},
+  };
+}
+
+/// Which handle a function works on, by its name.
+void* kind_of(Everything& e, const std::string& name) {
+  if (name == "ht_statistics_create" || name == "ht_statistics_load" || name == "ht_quantizer_create" ||
+      name == "ht_checkpoint_open" || name == "ht_job_create" || name.starts_with("ht_context"))
+    return e.context.get();
+  if (name.starts_with("ht_statistics")) return e.statistics.get();
+  if (name.starts_with("ht_quantizer")) return e.quantizer.get();
+  if (name.starts_with("ht_result")) return e.result.get();
+  return name.starts_with("ht_checkpoint") ? static_cast<void*>(e.checkpoint.get()) : e.job.get();
+}
+
+}  // namespace
+
+TEST_CASE("NULL, foreign and dead handles are found") {
+  Everything e;
+  int on_the_stack = 0;
+  for (const Call& call : calls()) {
+    INFO(call.name);
+    CHECK(call.run(e, nullptr) == HT_INVALID_ARGUMENT);
+    CHECK(message(nullptr).find("NULL") != std::string::npos);
+    CHECK(call.run(e, &on_the_stack) == HT_INVALID_ARGUMENT);
+    CHECK(message(nullptr).find("no live handle") != std::string::npos);
+    void* const right = kind_of(e, call.name);
+    for (void* other : {static_cast<void*>(e.context.get()), static_cast<void*>(e.statistics.get()),
+                        static_cast<void*>(e.quantizer.get()), static_cast<void*>(e.result.get()),
+                        static_cast<void*>(e.checkpoint.get()), static_cast<void*>(e.job.get())})
+      if (other != right) CHECK(call.run(e, other) == HT_INVALID_ARGUMENT);
+    CHECK(e.outputs_untouched());
+  }
+}
+
+TEST_CASE("destroyed handles are found, and destroying twice does nothing") {
+  std::vector<void*> dead;
+  {
+    Everything gone;
+    for (const Call& call : calls()) dead.push_back(kind_of(gone, call.name));
+  }
+  OwnedContext context = new_context();  // before Everything: its handles may lie where the dead ones lay
+  Everything e;
+  std::size_t i = 0;
+  for (const Call& call : calls()) {
+    INFO(call.name);
+    void* const handle = dead[i++];
+    const bool reused = handle == e.context || handle == e.statistics || handle == e.quantizer || handle == e.result ||
+                        handle == e.checkpoint || handle == e.job || handle == context;
+    if (reused) continue;
+    CHECK(call.run(e, handle) == HT_INVALID_ARGUMENT);
+    ht_job_destroy(static_cast<ht_job*>(handle));
+  }
+  CHECK(e.outputs_untouched());
+  ht_context_destroy(nullptr);
+  ht_statistics_destroy(nullptr);
+  ht_quantizer_destroy(nullptr);
+  ht_result_destroy(nullptr);
+  ht_checkpoint_destroy(nullptr);
+  ht_job_destroy(nullptr);
+}
+
+TEST_CASE("NULL in the place of every other pointer") {
+  Everything e;
+  ht_context* const c = e.context;
+  const std::vector<ht_status> results = {
+      ht_context_create(0, nullptr),
+      ht_method_get(0, nullptr),
+      ht_option_get(nullptr, 0, nullptr),
+      ht_option_get("gptq", 0, nullptr),
+      ht_format_get(0, nullptr),
+      ht_feature_get(0, nullptr),
+      ht_statistics_create(c, 4, 1, nullptr),
+      ht_statistics_load(c, nullptr, &e.new_statistics),
+      ht_statistics_load(c, "x", nullptr),
+      ht_statistics_add(e.statistics, nullptr, nullptr, 0),
+      ht_statistics_add_sums(e.statistics, 1, nullptr, nullptr),
+      ht_statistics_merge(e.statistics, nullptr),
+      ht_statistics_save(e.statistics, nullptr),
+      ht_statistics_tensor(e.statistics, nullptr, &e.view),
+      ht_statistics_tensor(e.statistics, "H", nullptr),
+      ht_statistics_number(e.statistics, nullptr, &e.value),
+      ht_statistics_number(e.statistics, "tokens", nullptr),
+      ht_quantizer_create(c, nullptr, &e.new_quantizer),
+      ht_quantizer_create(c, "gptq", nullptr),
+      ht_quantizer_set(e.quantizer, nullptr, "1"),
+      ht_quantizer_set(e.quantizer, "bits", nullptr),
+      ht_quantizer_set_format(e.quantizer, nullptr, HT_F16),
+      ht_quantizer_text(e.quantizer, nullptr, e.buffer, 64, &e.length),
+      ht_quantizer_moments(e.quantizer, nullptr),
+      ht_quantizer_run(e.quantizer, nullptr, e.statistics, &e.new_result),
+      ht_quantizer_run(e.quantizer, &e.weights, nullptr, &e.new_result),
+      ht_quantizer_run(e.quantizer, &e.weights, e.statistics, nullptr),
+      ht_result_tensor(e.result, nullptr, &e.view),
+      ht_result_tensor(e.result, "codes", nullptr),
+      ht_result_dequantize(e.result, nullptr),
+      ht_result_number(e.result, nullptr, &e.value),
+      ht_result_number(e.result, "bits", nullptr),
+      ht_result_text(e.result, nullptr, e.buffer, 64, &e.length),
+      ht_result_pack(e.result, nullptr, "m", ignore_tensor, nullptr),
+      ht_result_pack(e.result, "native", nullptr, ignore_tensor, nullptr),
+      ht_result_pack(e.result, "native", "m", nullptr, nullptr),
+      ht_checkpoint_open(c, nullptr, &e.new_checkpoint),
+      ht_checkpoint_open(c, "x", nullptr),
+      ht_checkpoint_get(e.checkpoint, 0, nullptr),
+      ht_checkpoint_tensor(e.checkpoint, nullptr, &e.tensor),
+      ht_checkpoint_matrix(e.checkpoint, nullptr, &e.new_result),
+      ht_checkpoint_matrix(e.checkpoint, "m", nullptr),
+      ht_job_create(c, nullptr, &e.new_job),
+      ht_job_create(c, "{}", nullptr),
+      ht_job_set(e.job, nullptr, "x"),
+      ht_job_set(e.job, "model", nullptr),
+      ht_job_set_source(e.job, nullptr),
+      ht_job_set_tokens(e.job, nullptr),
+      ht_job_run(e.job),  // neither model nor output
+      ht_job_text(e.job, nullptr, e.buffer, 64, &e.length),
+  };
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    INFO("row " << i);
+    CHECK(results[i] == HT_INVALID_ARGUMENT);
+  }
+  CHECK(e.outputs_untouched());
+  CHECK(ht_message(nullptr, nullptr, 0) > 0);
+  CHECK(ht_job_text(e.job, "recipe", nullptr, 0, nullptr) == HT_OK);
+}
+
+TEST_CASE("matrices that are none") {
+  Everything e;
+  const auto add = [&](const ht_matrix& X) { return ht_statistics_add(e.statistics, &X, nullptr, 0); };
+  const auto changed = [&](auto&& change) {
+    ht_matrix X = e.batch;
+    change(X);
+    return add(X);
+  };
+  CHECK(changed([](ht_matrix& X) { X.struct_size = 0; }) == HT_INVALID_ARGUMENT);
+  CHECK(changed([](ht_matrix& X) { X.struct_size = 47; }) == HT_INVALID_ARGUMENT);
+  CHECK(changed([](ht_matrix& X) { X.dtype = 99; }) == HT_INVALID_ARGUMENT);
+  CHECK(changed([](ht_matrix& X) { X.dtype = HT_I32; }) == HT_UNSUPPORTED);
+  CHECK(changed([](ht_matrix& X) { X.rows = -1; }) == HT_INVALID_ARGUMENT);
+  CHECK(changed([](ht_matrix& X) { X.cols = -1; }) == HT_INVALID_ARGUMENT);
+  CHECK(changed([](ht_matrix& X) { X.cols = 15; }) == HT_SHAPE_MISMATCH);
+  CHECK(changed([](ht_matrix& X) { X.stride = 15; }) == HT_INVALID_ARGUMENT);
+  CHECK(changed([](ht_matrix& X) { X.stride = INT64_MAX; }) == HT_OUT_OF_MEMORY);
+  CHECK(changed([](ht_matrix& X) { X.rows = INT64_MAX; }) == HT_OUT_OF_MEMORY);
+  CHECK(changed([](ht_matrix& X) { X.data = nullptr; }) == HT_INVALID_ARGUMENT);
+  CHECK(changed([](ht_matrix& X) { X.device_kind = HT_CUDA; }) == HT_UNSUPPORTED);
+  CHECK(changed([](ht_matrix& X) { X.device_kind = 12; }) == HT_UNSUPPORTED);
+  CHECK(changed([](ht_matrix& X) { X.rows = 0; }) == HT_OK);
+  CHECK(ht_statistics_add(e.statistics, &e.batch, &e.weights, 0) == HT_SHAPE_MISMATCH);
+  CHECK(ht_statistics_add(e.statistics, &e.batch, nullptr, 2) == HT_INVALID_ARGUMENT);
+  CHECK(ht_statistics_add(e.statistics, &e.batch, nullptr, HT_HOLD_OUT) == HT_INVALID_ARGUMENT);
+
+  // Of a struct of a newer program the library takes what it knows.
+  struct {
+    ht_matrix known;
+    std::uint64_t newer = 0xabababababababab;
+  } larger{e.batch};
+  larger.known.struct_size = sizeof larger;
+  CHECK(add(larger.known) == HT_OK);
+  larger.known.data = nullptr;
+  REQUIRE(ht_statistics_tensor(e.statistics, "H", &larger.known) == HT_OK);
+  CHECK(larger.known.data != nullptr);
+  CHECK(larger.newer == 0xabababababababab);
+  CHECK(larger.known.struct_size == sizeof larger);
+}
+
+TEST_CASE("numbers that are not finite are refused and change nothing") {
+  Everything e;
+  Matrix<float> X = e.X, W = e.W;
+  ht_matrix view = empty_matrix();
+  REQUIRE(ht_statistics_tensor(e.statistics, "H", &view) == HT_OK);
+  const std::vector<float> before(static_cast<float*>(view.data), static_cast<float*>(view.data) + 256);
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    X(3, 5) = bad;
+    W(2, 1) = bad;
+    const ht_matrix batch = matrix_of(X), weights = matrix_of(W);
+    CHECK(ht_statistics_add(e.statistics, &batch, nullptr, 0) == HT_INVALID_DATA);
+    CHECK(message(e.statistics).find("token 3, column 5") != std::string::npos);
+    CHECK(ht_statistics_add_sums(e.statistics, 1, &batch, nullptr) != HT_OK);
+    CHECK(ht_quantizer_run(e.quantizer, &weights, e.statistics, &e.new_result) == HT_INVALID_DATA);
+  }
+  CHECK(std::equal(before.begin(), before.end(), static_cast<float*>(view.data)));
+  CHECK(e.new_result == nullptr);
+  REQUIRE(ht_quantizer_run(e.quantizer, &e.weights, e.statistics, &e.new_result) == HT_OK);
+  CHECK(part<std::uint8_t>(e.new_result, "codes") == part<std::uint8_t>(e.result, "codes"));
+  ht_result_destroy(e.new_result);
+}
+
+TEST_CASE("names, values and sizes that are wrong") {
+  Everything e;
+  CHECK(ht_context_create(-1, &e.new_context_out) == HT_INVALID_ARGUMENT);
+  CHECK(ht_statistics_create(e.context, 0, 1, &e.new_statistics) == HT_INVALID_ARGUMENT);
+  CHECK(ht_statistics_create(e.context, -5, 1, &e.new_statistics) == HT_INVALID_ARGUMENT);
+  CHECK(ht_statistics_create(e.context, 5, 4, &e.new_statistics) == HT_INVALID_ARGUMENT);
+  CHECK(ht_statistics_create(e.context, INT64_MAX, 1, &e.new_statistics) == HT_OUT_OF_MEMORY);
+  CHECK(ht_quantizer_create(e.context, "gptq9", &e.new_quantizer) == HT_NOT_FOUND);
+  CHECK(message(e.context).find("gptqv2") != std::string::npos);  // says what there is
+  CHECK(ht_quantizer_set(e.quantizer, "nonsense", "1") == HT_NOT_FOUND);
+  for (const char* value : {"", "nine", "9", "1", "-4", "4.5", "99999999999999999999"})
+    CHECK(ht_quantizer_set(e.quantizer, "bits", value) == HT_INVALID_ARGUMENT);
+  CHECK(text([&](char* buffer, std::size_t capacity, std::size_t* length) {
+          return ht_quantizer_text(e.quantizer, "bits", buffer, capacity, length);
+        }) == "4");
+  CHECK(ht_quantizer_set_format(e.quantizer, "zip", HT_F16) == HT_NOT_FOUND);
+  CHECK(ht_quantizer_set_format(e.quantizer, "gptq", 99) == HT_INVALID_ARGUMENT);
+  CHECK(ht_quantizer_text(e.quantizer, "nonsense", e.buffer, 64, &e.length) == HT_NOT_FOUND);
+  CHECK(ht_result_tensor(e.result, "alphas", &e.view) == HT_NOT_FOUND);
+  CHECK(ht_result_tensor(e.result, "outlier_columns", &e.view) == HT_NOT_FOUND);
+  CHECK(ht_result_number(e.result, "nonsense", &e.value) == HT_NOT_FOUND);
+  CHECK(ht_result_text(e.result, "nonsense", e.buffer, 64, &e.length) == HT_NOT_FOUND);
+  CHECK(ht_result_pack(e.result, "nonsense", "m", ignore_tensor, nullptr) == HT_NOT_FOUND);
+  const ht_matrix wrong = matrix_of(e.X);
+  CHECK(ht_result_dequantize(e.result, &wrong) == HT_SHAPE_MISMATCH);
+  CHECK(ht_statistics_tensor(e.statistics, "nonsense", &e.view) == HT_NOT_FOUND);
+  CHECK(ht_statistics_tensor(e.statistics, "D", &e.view) == HT_INVALID_ARGUMENT);
+  CHECK(ht_statistics_number(e.statistics, "nonsense", &e.value) == HT_NOT_FOUND);
+  CHECK(ht_statistics_save(e.statistics, "/nowhere/at/all") == HT_NOT_FOUND);
+  CHECK(ht_checkpoint_open(e.context, "/nowhere/at/all", &e.new_checkpoint) == HT_NOT_FOUND);
+  CHECK(ht_checkpoint_get(e.checkpoint, 1000000, &e.tensor) == HT_NOT_FOUND);
+  CHECK(ht_checkpoint_tensor(e.checkpoint, "nonsense", &e.tensor) == HT_NOT_FOUND);
+  CHECK(ht_checkpoint_matrix(e.checkpoint, "lm_head", &e.new_result) == HT_NOT_FOUND);
+  for (const char* recipe : {"", "[]", "{", "{\"methode\": \"gptq\"}", "{\"method\": 4}"})
+    CHECK(ht_job_create(e.context, recipe, &e.new_job) == HT_INVALID_DATA);
+  CHECK(ht_job_set(e.job, "nonsense", "1") == HT_NOT_FOUND);
+  CHECK(ht_job_set(e.job, "resume", "perhaps") == HT_INVALID_ARGUMENT);
+  CHECK(ht_job_set(e.job, "shard_bytes", "0") == HT_INVALID_ARGUMENT);
+  CHECK(ht_job_text(e.job, "nonsense", e.buffer, 64, &e.length) == HT_NOT_FOUND);
+  CHECK(ht_job_text(e.job, "report", e.buffer, 64, &e.length) == HT_NOT_FOUND);
+  CHECK(ht_job_text(e.job, "config", e.buffer, 64, &e.length) == HT_NOT_FOUND);
+  CHECK(e.outputs_untouched());
+}
+
+TEST_CASE("methods, options, formats and features can be enumerated") {
+  ht_method method = {};
+  method.struct_size = sizeof method;
+  std::uint32_t methods = 0, options = 0;
+  for (; ht_method_get(methods, &method) == HT_OK; ++methods) {
+    INFO(method.name);
+    CHECK(std::strlen(method.help) > 0);
+    ht_option option = {};
+    option.struct_size = sizeof option;
+    for (std::uint32_t i = 0; i < method.option_count; ++i, ++options) {
+      REQUIRE(ht_option_get(method.name, i, &option) == HT_OK);
+      INFO(option.name);
+      if (option.type == HT_CHOICE) CHECK(option.choice_count > 1);
+      for (std::uint32_t k = 0; k < option.choice_count; ++k) CHECK(std::strlen(option.choices[k]) > 0);
+      if (option.type == HT_INTEGER) CHECK(option.minimum < option.maximum);
+      const OwnedContext context = new_context();  // the default is a value
+      const OwnedQuantizer quantizer = quantizer_of(context, method.name, {{option.name, option.default_value}});
+    }
+    CHECK(ht_option_get(method.name, method.option_count, &option) == HT_NOT_FOUND);
+  }
+  CHECK(methods >= 6);
+  CHECK(options > 30);
+  CHECK(ht_option_get("nonsense", 0, nullptr) == HT_NOT_FOUND);
+  ht_format format = {};
+  format.struct_size = sizeof format;
+  std::uint32_t formats = 0;
+  while (ht_format_get(formats, &format) == HT_OK) ++formats;
+  CHECK(formats >= 5);
+  ht_feature feature = {};
+  feature.struct_size = sizeof feature;
+  std::uint32_t features = 0;
+  for (; ht_feature_get(features, &feature) == HT_OK; ++features) CHECK(std::strlen(feature.value) > 0);
+  CHECK(features >= 5);
+  CHECK(ht_abi_version() == HT_ABI_MAJOR * 65536u + HT_ABI_MINOR);
+  CHECK(std::strlen(ht_version()) >= 5);
+  CHECK(std::string(ht_status_name(HT_CONFLICT)) == "conflict");
+  CHECK(std::string(ht_status_name(12345)) == "unknown");
+}
+
+TEST_CASE("the log tells failures and notes, and is silent without a listener") {
+  struct Lines {
+    std::vector<std::pair<std::int32_t, std::string>> all;
+  } lines;
+  Everything e;
+  REQUIRE(ht_context_set_log(
+              e.context,
+              [](void* user, std::int32_t level, const char* text) {
+                static_cast<Lines*>(user)->all.emplace_back(level, text);
+              },
+              &lines) == HT_OK);
+  CHECK(ht_quantizer_set(e.quantizer, "bits", "99") == HT_INVALID_ARGUMENT);
+  REQUIRE(lines.all.size() == 1);
+  CHECK(lines.all[0].first == HT_LOG_ERROR);
+  CHECK(lines.all[0].second == message(e.quantizer));
+  const Matrix<float> few = random_matrix<float>(3, 16, 9);
+  const OwnedStatistics statistics = statistics_of(e.context, few);
+  REQUIRE(ht_quantizer_run(e.quantizer, &e.weights, statistics, &e.new_result) == HT_OK);
+  ht_result_destroy(e.new_result);
+  CHECK(lines.all.size() > 1);  // too few tokens
+  CHECK(lines.all.back().first == HT_LOG_WARNING);
+  REQUIRE(ht_context_set_log(e.context, nullptr, nullptr) == HT_OK);
+  const std::size_t told = lines.all.size();
+  CHECK(ht_quantizer_set(e.quantizer, "bits", "99") == HT_INVALID_ARGUMENT);
+  CHECK(lines.all.size() == told);
+}
+
+TEST_CASE("a handle in use is refused to a second caller, and may be destroyed meanwhile") {
+  Everything e;
+  struct Inside {
+    Everything* e;
+    ht_status set = -1, text = -1, other = -1;
+  } inside{&e};
+  const auto sink = [](void* user, const ht_tensor*) -> ht_status {
+    auto& now = *static_cast<Inside*>(user);
+    if (now.other >= 0) return HT_OK;  // only the first tensor
+    std::thread([&] { now.other = ht_result_number(now.e->result, "bits", &now.e->value); }).join();  // two readers
+    now.set = ht_quantizer_set(now.e->quantizer, "bits", "3");                                        // another handle
+    ht_result_destroy(now.e->result);  // frees it when the call that brought us here ends
+    now.text = ht_result_number(now.e->result, "bits", &now.e->value);
+    return HT_OK;
+  };
+  CHECK(ht_result_pack(e.result, "native", "m", sink, &inside) == HT_OK);
+  CHECK(inside.other == HT_OK);
+  CHECK(inside.set == HT_OK);
+  CHECK(inside.text == HT_INVALID_ARGUMENT);
+}
+
+}  // namespace halftone
