@@ -182,7 +182,8 @@ HT_API void ht_context_destroy(ht_context* context);
 enum { HT_LOG_ERROR = 0, HT_LOG_WARNING = 1, HT_LOG_INFO = 2 };
 typedef void (*ht_log_fn)(void* user, int32_t level, const char* text);
 /* What is worth telling while functions run on handles of this context: failures, notes of solvers (damping raised, a
- * fallback), layers and blocks done. On the thread of that function. NULL: no more. The default is silence. */
+ * fallback), layers and blocks done. On the thread of that function. NULL: no more. The default is silence. A call that
+ * is under way may still use a log that has been replaced: `user` must live until all calls that had begun are over. */
 HT_API ht_status ht_context_set_log(ht_context* context, ht_log_fn log, void* user);
 
 /* Why the last failed call on this handle failed; the empty string if none has. A call that fails leaves the message
@@ -314,7 +315,8 @@ HT_API void ht_job_destroy(ht_job* job);
  * unfinished run of the same output. shard_bytes: largest weights file, 5000000000. */
 HT_API ht_status ht_job_set(ht_job* job, const char* name, const char* value);
 
-/* Reads `size` bytes of a tensor from byte `offset` on. Nonzero: an ht_status that the job ends with. */
+/* Reads `size` bytes of a tensor from byte `offset` on into memory that holds nothing yet; all of them. Nonzero: an
+ * ht_status that the job ends with. */
 typedef ht_status (*ht_read_fn)(void* user, const char* name, uint64_t offset, uint64_t size, void* into);
 
 /* A model that the program holds. */

@@ -20,7 +20,7 @@ bool ends_in(std::string_view module, std::string_view suffix) {
 
 /// What a format stores of a matrix; what it would, without a gap, where it stores plain values.
 Index stored_bits(const Format& format, const MatrixPlan& matrix) {
-  if (format.name() == "dense") return packed_bits(matrix);
+  if (!format.stores_codes()) return packed_bits(matrix);
   Index bits = 0;
   for (const TensorInfo& tensor : format.tensors(matrix)) bits += 8 * tensor.bytes();
   return bits;
@@ -146,7 +146,7 @@ void note_budget(const OutlierBudget& budget, RunPlan& plan) {
         kept += planned.matrix.outlier_columns;
         std::erase_if(unused, [&](const auto& share) { return ends_in(planned.matrix.module, share.first); });
       }
-  const double stored = plan.format == "dense" ? plan.code_bits_per_weight : plan.bits_per_weight;
+  const double stored = find_format(plan.format).stores_codes() ? plan.bits_per_weight : plan.code_bits_per_weight;
   std::string text = concat("budget of ", budget.target_bits, " bits per weight: ", kept, " outlier columns");
   if (budget.rule == BudgetRule::Paper)
     text += concat("; the paper's rule counts ", believed_bits(plan),

@@ -50,9 +50,10 @@ std::string plan_table(const RunPlan& plan, double seconds) {
       for (const PlannedMatrix& planned : stage.matrices) width = std::max(width, planned.matrix.module.size());
   std::string text = fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>13} {:>8} {:>7}\n", "module", width, "method", "bits",
                                  "group", "out x in", "outliers", "bits/w");
+  const bool plain = !find_format(plan.format).stores_codes();
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
-      for (const PlannedMatrix& planned : stage.matrices) text += matrix_line(planned, width, plan.format == "dense");
+      for (const PlannedMatrix& planned : stage.matrices) text += matrix_line(planned, width, plain);
   const MemoryEstimate& memory = plan.memory;
   text += fmt::format("\nlayers        {} in {} blocks; {} linear layers stay as they are\n", plan.matrices(),
                       plan.blocks.size(), plan.kept.size());

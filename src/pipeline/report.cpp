@@ -6,6 +6,8 @@
 #include <cmath>      // isfinite, nan
 #include <nlohmann/json.hpp>
 
+#include "halftone/format/format.hpp"
+
 namespace halftone {
 namespace {
 
@@ -104,7 +106,8 @@ std::string report_table(const RunReport& report) {
   std::string text =
       fmt::format("{:<{}}  {:<6} {:>4} {:>6} {:>8} {:>7} {:>10} {:>8} {:>5} {:>8}  {}\n", "module", width, "method",
                   "bits", "group", "outliers", "bits/w", "error", "damping", "dead", "seconds", "notes");
-  for (const LayerReport& layer : report.layers) text += line(layer, width, report.format == "dense");
+  const bool plain = !find_format(report.format).stores_codes();
+  for (const LayerReport& layer : report.layers) text += line(layer, width, plain);
   text += fmt::format(
       "\n{} layers, format {}: {:.3f} bits per weight ({:.3f} without gaps, {:.3f} over the whole model), {:.1f} MB "
       "written, {:.2f} s, peak {:.1f} MB\n",

@@ -9,6 +9,7 @@ class DenseFormat final : public Format {
  public:
   std::string_view name() const override { return "dense"; }
   std::string_view help() const override { return "dequantised weights in the original type: loads everywhere"; }
+  bool stores_codes() const override { return false; }
   /// Changes nothing: scales are not stored.
   void adapt(GridOptions& grid, DType model_dtype, bool explicit_scale_type) const override;
   void check(const MatrixPlan& plan) const override;

@@ -54,6 +54,8 @@ class Format {
   virtual ~Format() = default;
   virtual std::string_view name() const = 0;  ///< word of the command: "gptq_v2"
   virtual std::string_view help() const = 0;  ///< one line: who loads it
+  /// False if it stores plain values: what codes would take is then of more interest than what it stores.
+  virtual bool stores_codes() const { return true; }
 
   /// Adjusts what the format fixes (type of the scales, smallest zero). `explicit_scale_type`: the user chose it.
   virtual void adapt(GridOptions& grid, DType model_dtype, bool explicit_scale_type) const = 0;
