@@ -1,41 +1,14 @@
 // How the work of nn.hpp is cut: by rows, and for attention by windows and heads. The arithmetic is in leaf/.
 #include "halftone/backend/nn.hpp"
 
-#include <algorithm>  // max
+#include <algorithm>  // copy
 #include <cmath>
 
+#include "nn_work.hpp"
+
 namespace halftone {
-namespace {
 
-/// Numbers that one unit of parallel work should touch: below that, handing it out costs more than doing it.
-constexpr Index grain = 1 << 14;
-
-/// Calls body(row) for every row of a matrix of `cols` columns.
-template <class Body>
-void for_rows(const Context<Cpu>& context, Index rows, Index cols, Body body) {
-  const Index piece = std::max<Index>(1, grain / std::max<Index>(1, cols));
-  parallel_pieces(rows > piece ? context.threads() : 1, rows, piece, [&](Index first, Index last) {
-    for (Index row = first; row < last; ++row) body(row);
-  });
-}
-
-template <class A, class B>
-void require_same(const char* who, const MatrixView<A>& a, const MatrixView<B>& b) {
-  require(a.rows == b.rows && a.cols == b.cols, Status::ShapeMismatch, who, ": got ", a.rows, " x ", a.cols, " and ",
-          b.rows, " x ", b.cols, ", wanted equal shapes");
-}
-
-void require_parts(const char* who, Index cols, Index parts) {
-  require(parts > 0 && cols % parts == 0, Status::ShapeMismatch, who, ": got ", cols, " columns, wanted ", parts,
-          " equal parts of them");
-}
-
-void require_windows(const char* who, Index rows, Index length) {
-  require(length > 0 && rows % length == 0, Status::ShapeMismatch, who, ": got ", rows,
-          " tokens, wanted whole windows of ", length);
-}
-
-}  // namespace
+using detail::for_rows, detail::require_parts, detail::require_same;
 
 template <class S>
 void rms_norm(const Context<Cpu>& context, MatrixView<const S> x, const S* weight, Index groups, double epsilon,
@@ -80,12 +53,8 @@ template <class S>
 void apply_rotary(const Context<Cpu>& context, MatrixView<const S> x, const RotaryTable<S>& table, Index heads,
                   Index length, MatrixView<S> y) {
   require_same("apply_rotary", x, y);
-  require_parts("apply_rotary", x.cols, heads);
-  require_windows("apply_rotary", x.rows, length);
+  detail::require_rotary("apply_rotary", x, table, heads, length);
   const Index head_dim = x.cols / heads, pairs = table.cosine.cols();
-  require(2 * pairs <= head_dim && table.cosine.rows() >= length, Status::ShapeMismatch, "apply_rotary: the table has ",
-          table.cosine.rows(), " positions and ", pairs, " pairs, wanted ", length, " or more and at most ",
-          head_dim / 2);
   const auto kernel = context.kernels().template nn<S>().rotate;
   for_rows(context, x.rows, x.cols, [&](Index row) {
     const Index position = row % length;
@@ -102,34 +71,19 @@ template <class S>
 void attention(const Context<Cpu>& context, MatrixView<const S> q, MatrixView<const S> k, MatrixView<const S> v,
                const AttentionShape& shape, MatrixView<S> y) {
   require_same("attention", q, y);
-  require_same("attention", k, v);
-  require_parts("attention", q.cols, shape.heads);
-  require_windows("attention", q.rows, shape.length);
+  detail::require_attention("attention", q, k, v, shape);
   const Index head_dim = q.cols / shape.heads;
-  require(shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0 && k.cols == shape.kv_heads * head_dim &&
-              k.rows == q.rows,
-          Status::ShapeMismatch, "attention: keys are ", k.rows, " x ", k.cols, ", wanted ", q.rows, " x ",
-          shape.kv_heads, " heads of ", head_dim, ", a divisor of ", shape.heads, " heads");
   const auto kernel = context.kernels().template nn<S>().attend;
   parallel_for(context.threads(), q.rows / shape.length * shape.heads, [&](Index unit) {
     const Index first = unit / shape.heads * shape.length, h = unit % shape.heads;
     const Index kv = h / (shape.heads / shape.kv_heads);
     auto scratch = context.template allocate<S>(1, detail::attention_scratch<S>(shape.length, head_dim));
-    kernel({.q = q.row(first) + h * head_dim,
-            .k = k.row(first) + kv * head_dim,
-            .v = v.row(first) + kv * head_dim,
-            .y = y.row(first) + h * head_dim,
-            .q_stride = q.stride,
-            .k_stride = k.stride,
-            .v_stride = v.stride,
-            .y_stride = y.stride,
-            .length = shape.length,
-            .head_dim = head_dim,
-            .scale = static_cast<S>(shape.scale),
-            .soft_cap = static_cast<S>(shape.soft_cap),
-            .causal = shape.causal,
-            .window = shape.window,
-            .scratch = scratch.data()});
+    auto head = detail::attention_head<S>(q.block(first, h * head_dim, shape.length, head_dim),
+                                          k.block(first, kv * head_dim, shape.length, head_dim),
+                                          v.block(first, kv * head_dim, shape.length, head_dim), shape, scratch.data());
+    head.y = y.row(first) + h * head_dim;
+    head.y_stride = y.stride;
+    kernel(head);
   });
 }
 

@@ -6,6 +6,7 @@
 //   linear_algebra.hpp   gemm, gemm_upper, mirror_upper, inverse_factor
 //   quantize.hpp         fit_uniform_grid, diffuse_block
 //   nn.hpp               norms, rotary embedding, attention, activations
+//   nn_backward.hpp      their gradients, squared error
 //
 // Every primitive gives the same bytes for any number of threads.
 #pragma once

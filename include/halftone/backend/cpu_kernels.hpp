@@ -15,6 +15,7 @@
 
 #include "halftone/backend/binary_kernels.hpp"
 #include "halftone/backend/cells.hpp"
+#include "halftone/backend/nn_backward_kernels.hpp"
 #include "halftone/backend/nn_kernels.hpp"
 #include "halftone/backend/refine_kernels.hpp"
 
@@ -78,6 +79,8 @@ struct CpuKernels {
   QuantizeKernels<double> quantize_f64;
   NnKernels<float> nn_f32;
   NnKernels<double> nn_f64;
+  NnBackwardKernels<float> nn_backward_f32;
+  NnBackwardKernels<double> nn_backward_f64;
   BinaryKernels binary;
   RefineKernels<float> refine_f32;
   RefineKernels<double> refine_f64;
@@ -102,6 +105,13 @@ struct CpuKernels {
       return nn_f32;
     else
       return nn_f64;
+  }
+  template <class S>
+  constexpr const NnBackwardKernels<S>& nn_backward() const {
+    if constexpr (sizeof(S) == sizeof(float))
+      return nn_backward_f32;
+    else
+      return nn_backward_f64;
   }
   template <class S>
   constexpr const RefineKernels<S>& refine() const {

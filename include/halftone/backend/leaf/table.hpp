@@ -3,11 +3,13 @@
 
 #include "halftone/backend/cpu_kernels.hpp"
 #include "halftone/backend/leaf/attention.hpp"
+#include "halftone/backend/leaf/attention_backward.hpp"
 #include "halftone/backend/leaf/binary_search.hpp"
 #include "halftone/backend/leaf/descend.hpp"
 #include "halftone/backend/leaf/diffuse.hpp"
 #include "halftone/backend/leaf/fit_grid.hpp"
 #include "halftone/backend/leaf/nn.hpp"
+#include "halftone/backend/leaf/nn_backward.hpp"
 #include "halftone/backend/leaf/products.hpp"
 #include "halftone/backend/leaf/search.hpp"
 #include "halftone/backend/leaf/triangles.hpp"
@@ -24,6 +26,16 @@ inline constexpr NnKernels<S> nn_table{
     .soft_cap = soft_cap<S>,
     .log_sum_exp = log_sum_exp<S>,
     .divergence = divergence<S>,
+};
+
+template <class S>
+inline constexpr NnBackwardKernels<S> nn_backward_table{
+    .rms_norm = rms_norm_backward<S>,
+    .layer_norm = layer_norm_backward<S>,
+    .rotate = rotate_backward<S>,
+    .attend = attend_backward<S>,
+    .activate = activate_backward<S>,
+    .squared_error = squared_error<S>,
 };
 
 template <class S>
@@ -50,6 +62,8 @@ inline constexpr CpuKernels table{
     .quantize_f64 = quantize_table<double>,
     .nn_f32 = nn_table<float>,
     .nn_f64 = nn_table<double>,
+    .nn_backward_f32 = nn_backward_table<float>,
+    .nn_backward_f64 = nn_backward_table<double>,
     .binary = {.ramps = fill_ramps, .minima = find_minima, .scores = find_scores},
     .refine_f32 = refine_table<float>,
     .refine_f64 = refine_table<double>,
