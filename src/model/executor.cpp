@@ -1,6 +1,6 @@
 #include "halftone/model/executor.hpp"
 
-#include <algorithm>  // max
+#include "model/block_operands.hpp"
 
 namespace halftone {
 namespace {
@@ -37,57 +37,12 @@ struct OpRunner {
     apply_rotary<S>(context, in(op.in), rotary, op.heads, length, view(op.out));
   }
   void operator()(const AttentionOp& op) const {
-    const AttentionShape shape{.length = length,
-                               .heads = op.heads,
-                               .kv_heads = op.kv_heads,
-                               .scale = op.scale,
-                               .soft_cap = op.soft_cap,
-                               .causal = op.causal,
-                               .window = op.window};
-    attention<S>(context, in(op.q), in(op.k), in(op.v), shape, view(op.out));
+    attention<S>(context, in(op.q), in(op.k), in(op.v), detail::attention_shape(op, length), view(op.out));
   }
   void operator()(const GateOp& op) const { gate<S>(context, op.activation, in(op.gate), in(op.up), view(op.out)); }
   void operator()(const ActivationOp& op) const { activate<S>(context, op.activation, in(op.in), view(op.out)); }
   void operator()(const AddOp& op) const { add<S>(context, in(op.a), in(op.b), view(op.out)); }
 };
-
-/// Throws unless `weights` has what `program` wants.
-template <class S, class Backend>
-void require_weights(const BlockProgram& program, const BlockWeights<S, Backend>& weights) {
-  require(weights.linears.size() == program.linears.size() && weights.biases.size() == program.linears.size() &&
-              weights.parameters.size() == program.parameters.size(),
-          Status::ShapeMismatch, "block: weights have ", weights.linears.size(), " matrices, ", weights.biases.size(),
-          " biases and ", weights.parameters.size(), " parameters, wanted ", program.linears.size(), ", ",
-          program.linears.size(), " and ", program.parameters.size());
-  for (std::size_t i = 0; i < program.linears.size(); ++i) {
-    const LinearInfo& want = program.linears[i];
-    const auto &W = weights.linears[i], &b = weights.biases[i];
-    require(W.rows() == want.rows && W.cols() == want.cols, Status::ShapeMismatch, "block: ", want.module, " is ",
-            W.rows(), " x ", W.cols(), ", wanted ", want.rows, " x ", want.cols);
-    require(b.size() == (want.bias ? want.rows : 0), Status::ShapeMismatch, "block: the bias of ", want.module, " has ",
-            b.size(), " elements, wanted ", want.bias ? want.rows : 0);
-  }
-  for (std::size_t i = 0; i < program.parameters.size(); ++i)
-    require(weights.parameters[i].size() == program.parameters[i].width, Status::ShapeMismatch,
-            "block: ", program.parameters[i].name, " has ", weights.parameters[i].size(), " elements, wanted ",
-            program.parameters[i].width);
-}
-
-/// Rows of the chunk: those of every slot that has data. Throws where they differ or are no whole windows.
-template <class S>
-Index chunk_rows(const BlockProgram& program, std::span<const MatrixView<S>> slots, Index length) {
-  require(slots.size() == program.slot_widths.size(), Status::ShapeMismatch, "block: got ", slots.size(),
-          " slots, wanted ", program.slot_widths.size());
-  Index rows = -1;
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (slots[i].data == nullptr) continue;
-    if (rows < 0) rows = slots[i].rows;
-    require(slots[i].rows == rows && slots[i].cols == program.slot_widths[i] && rows % length == 0,
-            Status::ShapeMismatch, "block: slot ", i, " is ", slots[i].rows, " x ", slots[i].cols, ", wanted ", rows,
-            " x ", program.slot_widths[i], " and whole windows of ", length);
-  }
-  return std::max<Index>(rows, 0);
-}
 
 }  // namespace
 
@@ -104,8 +59,8 @@ void BlockRunner<S, Backend>::run(Index first, Index last, const BlockWeights<S,
                                   std::span<const MatrixView<S>> slots) {
   require(0 <= first && first <= last && last <= program_->size(), Status::InvalidArgument, "block: operations are ",
           first, " .. ", last, ", wanted a range in 0 .. ", program_->size());
-  require_weights(*program_, weights);
-  const Index rows = chunk_rows(*program_, slots, length_);
+  detail::require_weights(*program_, weights);
+  const Index rows = detail::chunk_rows<S>(*program_, slots, length_);
   std::vector<MatrixView<S>> views(slots.begin(), slots.end());
   for (Index i = first; i < last; ++i) {
     const Op& op = program_->ops[static_cast<std::size_t>(i)];

@@ -1,0 +1,117 @@
+#include "halftone/model/block_chain.hpp"
+
+#include <algorithm>  // find, max
+
+namespace halftone {
+namespace {
+
+Index width_of(const BlockProgram& program, int slot) { return program.slot_widths[static_cast<std::size_t>(slot)]; }
+
+bool any(const std::vector<bool>& flags) { return std::find(flags.begin(), flags.end(), true) != flags.end(); }
+
+}  // namespace
+
+template <class S, class Backend>
+BlockChain<S, Backend>::BlockChain(const Context<Backend>& context, std::vector<Link> links, Index length, Keep keep,
+                                   bool input_wanted)
+    : context_(&context), links_(std::move(links)), length_(length), keep_(keep) {
+  require(!links_.empty(), Status::InvalidArgument, "block chain: got no blocks, wanted 1 or more");
+  const Index width = width_of(*links_[0].program, links_[0].program->input);
+  bool wanted = input_wanted;  // of the block's input: something before it is trained, or the chain's own
+  for (const Link& link : links_) {
+    const BlockProgram& program = *link.program;
+    require(width_of(program, program.input) == width && width_of(program, program.output) == width,
+            Status::ShapeMismatch, "block chain: a block has ", width_of(program, program.input), " columns, wanted ",
+            width);
+    blocks_.push_back({BlockRunner<S, Backend>(context, program, length),
+                       BackwardRunner<S, Backend>(context, program, length, {link.trained, wanted}),
+                       {},
+                       {}});
+    wanted = wanted || any(link.trained);
+  }
+}
+
+template <class S, class Backend>
+std::vector<MatrixView<S>> BlockChain<S, Backend>::slots(std::size_t block) {
+  const BlockProgram& program = *links_[block].program;
+  Block& at = blocks_[block];
+  auto& buffers = keep_ == Keep::Values ? at.values : values_;
+  auto views = buffers.views(*context_, program, at.backward.plan().values, at.input.rows());
+  views[static_cast<std::size_t>(program.input)] = at.input;
+  views[static_cast<std::size_t>(program.output)] = block + 1 < blocks_.size() ? blocks_[block + 1].input : output_;
+  return views;
+}
+
+template <class S, class Backend>
+void BlockChain<S, Backend>::run_forward(std::size_t block) {
+  blocks_[block].forward.run(0, links_[block].program->size(), *links_[block].weights, slots(block));
+  held_ = block;
+}
+
+template <class S, class Backend>
+const typename BlockChain<S, Backend>::Matrix& BlockChain<S, Backend>::forward(MatrixView<const S> input) {
+  ready_ = false;
+  const Index width = width_of(*links_[0].program, links_[0].program->input);
+  require(input.cols == width && input.rows > 0 && input.rows % length_ == 0, Status::ShapeMismatch,
+          "block chain: got ", input.rows, " x ", input.cols, ", wanted whole windows of ", length_, " tokens x ",
+          width);
+  for (std::size_t i = 1; i <= blocks_.size(); ++i) {
+    Matrix& output = i < blocks_.size() ? blocks_[i].input : output_;
+    if (output.rows() != input.rows) output = context_->template allocate<S>(input.rows, width);
+  }
+  blocks_[0].input = context_->template upload<S>(input);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) run_forward(i);
+  ready_ = true;
+  return output_;
+}
+
+template <class S, class Backend>
+void BlockChain<S, Backend>::backward(MatrixView<const S> d_output, std::vector<LinearGradients<S, Backend>>& gradients,
+                                      bool add) {
+  require(ready_, Status::InvalidArgument, "block chain: asked for gradients without a forward pass before");
+  require(d_output.rows == output_.rows() && d_output.cols == output_.cols(), Status::ShapeMismatch,
+          "block chain: d_output is ", d_output.rows, " x ", d_output.cols, ", wanted ", output_.rows(), " x ",
+          output_.cols());
+  ready_ = false;  // running a block again writes over the values of the last one
+  gradients.resize(blocks_.size());
+  if (gradient_.rows() != d_output.rows) gradient_ = context_->template allocate<S>(d_output.rows, d_output.cols);
+  for (std::size_t i = blocks_.size(); i-- > 0;) {
+    if (blocks_[i].backward.plan().steps.empty()) break;  // nothing is wanted of it, nor of those before
+    if (keep_ == Keep::Inputs && held_ != i) run_forward(i);
+    blocks_[i].backward.run(*links_[i].weights, slots(i), d_output, gradients_, gradients[i], add, gradient_);
+    d_output = gradient_;
+  }
+}
+
+template <class S, class Backend>
+Index BlockChain<S, Backend>::bytes(Index tokens) const {
+  Index values = 0, shared = 0, weights = 0;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const BackwardBytes bytes =
+        backward_bytes(*links_[i].program, blocks_[i].backward.plan(), tokens, length_, context_->threads());
+    values = keep_ == Keep::Values ? values + bytes.values : std::max(values, bytes.values);
+    shared = std::max(shared, bytes.gradients + bytes.attention);
+    weights += bytes.weights;
+  }
+  const BlockProgram& program = *links_[0].program;
+  const Index hidden = checked_product(tokens, width_of(program, program.input) * static_cast<Index>(sizeof(float)));
+  return values + shared + weights + hidden * (blocks() + 2);
+}
+
+template <class S, class Backend>
+BlockFlops BlockChain<S, Backend>::flops(Index tokens) const {
+  BlockFlops sum;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const BackwardPlan& plan = blocks_[i].backward.plan();
+    const BlockFlops flops = block_flops(*links_[i].program, plan, tokens, length_);
+    const bool again = keep_ == Keep::Inputs && i + 1 < blocks_.size() && !plan.steps.empty();
+    sum.forward += flops.forward;
+    sum.backward += flops.backward + (again ? flops.forward : 0);
+  }
+  return sum;
+}
+
+template class BlockChain<float, Cpu>;
+template class BlockChain<double, Cpu>;
+
+}  // namespace halftone
