@@ -1,11 +1,9 @@
 #include "halftone/model/backward_plan.hpp"
 
-#include <algorithm>  // any_of, count, find, min, sort
-#include <numeric>    // accumulate
+#include <algorithm>  // any_of, count, find, max, stable_sort
+#include <numeric>    // accumulate, iota
 #include <set>
 #include <utility>  // move
-
-#include "halftone/backend/nn_backward.hpp"
 
 namespace halftone {
 namespace {
@@ -57,7 +55,21 @@ class BufferPool {
   void give(int slot) {
     if (const int buffer = plan_.of_slot[static_cast<std::size_t>(slot)]; buffer >= 0) free_.insert(buffer);
   }
-  BufferPlan plan() const { return plan_; }
+  /// The widest first, so that plans which share buffers grow them little.
+  BufferPlan plan() const {
+    const std::size_t count = plan_.widths.size();
+    std::vector<int> order(count), rank(count);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return width_of(a) > width_of(b); });
+    BufferPlan sorted = plan_;
+    for (std::size_t i = 0; i < count; ++i) {
+      rank[static_cast<std::size_t>(order[i])] = static_cast<int>(i);
+      sorted.widths[i] = width_of(order[i]);
+    }
+    for (int& buffer : sorted.of_slot)
+      if (buffer >= 0) buffer = rank[static_cast<std::size_t>(buffer)];
+    return sorted;
+  }
 
  private:
   Index width_of(int buffer) const { return plan_.widths[static_cast<std::size_t>(buffer)]; }
@@ -176,17 +188,6 @@ BufferPlan plan_gradients(const BlockProgram& program, const std::vector<Backwar
   return pool.plan();
 }
 
-/// Pairs of a query and a key that it sees, in one window.
-double visible_pairs(const AttentionOp& op, Index length) {
-  double pairs = 0;
-  for (Index query = 0; query < length; ++query) {
-    const Index behind = op.window > 0 ? std::min(op.window, query + 1) : query + 1;
-    const Index ahead = op.causal ? 0 : std::min(op.window > 0 ? op.window - 1 : length, length - 1 - query);
-    pairs += static_cast<double>(behind + ahead);
-  }
-  return pairs;
-}
-
 }  // namespace
 
 Index BufferPlan::width() const { return std::accumulate(widths.begin(), widths.end(), Index{0}); }
@@ -206,47 +207,6 @@ BackwardPlan plan_backward(const BlockProgram& program, const WantedGradients& w
   plan.values = plan_values(program, plan.saved);
   plan.gradients = plan_gradients(program, plan.steps);
   return plan;
-}
-
-BackwardBytes backward_bytes(const BlockProgram& program, const BackwardPlan& plan, Index tokens, Index length,
-                             int threads) {
-  constexpr Index number = sizeof(float);
-  BackwardBytes bytes{.values = checked_product(tokens, plan.values.width() * number),
-                      .gradients = checked_product(tokens, plan.gradients.width() * number)};
-  for (const BackwardStep& step : plan.steps) {
-    const Op& op = program.ops[static_cast<std::size_t>(step.op)];
-    if (const auto* linear = std::get_if<LinearOp>(&op); linear && step.weight) {
-      const LinearInfo& info = program.linears[static_cast<std::size_t>(linear->linear)];
-      bytes.weights += checked_product(info.rows, info.cols * number);
-    }
-    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
-      const Index units = std::min<Index>(threads, tokens / length * attention->kv_heads);
-      const Index unit = attention_backward_bytes<float>({.length = length}, attention->q.width / attention->heads);
-      bytes.attention = std::max(bytes.attention, units * unit);
-    }
-  }
-  return bytes;
-}
-
-BlockFlops block_flops(const BlockProgram& program, const BackwardPlan& plan, Index tokens, Index length) {
-  const auto flops_of = [&](const Op& op) {  // of the forward pass
-    if (const auto* linear = std::get_if<LinearOp>(&op))
-      return 2.0 * static_cast<double>(tokens) * static_cast<double>(linear->in.width * linear->out.width);
-    if (const auto* attention = std::get_if<AttentionOp>(&op))
-      return 4.0 * static_cast<double>(tokens / length) * visible_pairs(*attention, length) *
-             static_cast<double>(attention->q.width);
-    return 0.0;
-  };
-  BlockFlops flops;
-  for (const Op& op : program.ops) flops.forward += flops_of(op);
-  for (const BackwardStep& step : plan.steps) {
-    const Op& op = program.ops[static_cast<std::size_t>(step.op)];
-    if (std::holds_alternative<AttentionOp>(op))
-      flops.backward += 2.5 * flops_of(op);
-    else
-      flops.backward += flops_of(op) * ((step.weight ? 1 : 0) + (step.inputs[0].wanted ? 1 : 0));
-  }
-  return flops;
 }
 
 }  // namespace halftone

@@ -1,19 +1,28 @@
 #include "halftone/model/block_chain.hpp"
 
 #include <algorithm>  // find, max
+#include <numeric>    // accumulate
 
 namespace halftone {
 namespace {
 
 Index width_of(const BlockProgram& program, int slot) { return program.slot_widths[static_cast<std::size_t>(slot)]; }
 
+/// What buffers become that several plans share.
+void widen(std::vector<Index>& widths, const BufferPlan& plan) {
+  widths.resize(std::max(widths.size(), plan.widths.size()), 0);
+  for (std::size_t i = 0; i < plan.widths.size(); ++i) widths[i] = std::max(widths[i], plan.widths[i]);
+}
+
+Index sum(const std::vector<Index>& widths) { return std::accumulate(widths.begin(), widths.end(), Index{0}); }
+
 bool any(const std::vector<bool>& flags) { return std::find(flags.begin(), flags.end(), true) != flags.end(); }
 
 }  // namespace
 
 template <class S, class Backend>
-BlockChain<S, Backend>::BlockChain(const Context<Backend>& context, std::vector<Link> links, Index length, Keep keep,
-                                   bool input_wanted)
+BlockChain<S, Backend>::BlockChain(const Context<Backend>& context, std::vector<Link> links, Index length,
+                                   ChainMemory keep, bool input_wanted)
     : context_(&context), links_(std::move(links)), length_(length), keep_(keep) {
   require(!links_.empty(), Status::InvalidArgument, "block chain: got no blocks, wanted 1 or more");
   const Index width = width_of(*links_[0].program, links_[0].program->input);
@@ -35,7 +44,7 @@ template <class S, class Backend>
 std::vector<MatrixView<S>> BlockChain<S, Backend>::slots(std::size_t block) {
   const BlockProgram& program = *links_[block].program;
   Block& at = blocks_[block];
-  auto& buffers = keep_ == Keep::Values ? at.values : values_;
+  auto& buffers = keep_ == ChainMemory::Values ? at.values : values_;
   auto views = buffers.views(*context_, program, at.backward.plan().values, at.input.rows());
   views[static_cast<std::size_t>(program.input)] = at.input;
   views[static_cast<std::size_t>(program.output)] = block + 1 < blocks_.size() ? blocks_[block + 1].input : output_;
@@ -77,7 +86,7 @@ void BlockChain<S, Backend>::backward(MatrixView<const S> d_output, std::vector<
   if (gradient_.rows() != d_output.rows) gradient_ = context_->template allocate<S>(d_output.rows, d_output.cols);
   for (std::size_t i = blocks_.size(); i-- > 0;) {
     if (blocks_[i].backward.plan().steps.empty()) break;  // nothing is wanted of it, nor of those before
-    if (keep_ == Keep::Inputs && held_ != i) run_forward(i);
+    if (keep_ == ChainMemory::Inputs && held_ != i) run_forward(i);
     blocks_[i].backward.run(*links_[i].weights, slots(i), d_output, gradients_, gradients[i], add, gradient_);
     d_output = gradient_;
   }
@@ -85,30 +94,36 @@ void BlockChain<S, Backend>::backward(MatrixView<const S> d_output, std::vector<
 
 template <class S, class Backend>
 Index BlockChain<S, Backend>::bytes(Index tokens) const {
-  Index values = 0, shared = 0, weights = 0;
+  constexpr Index number = sizeof(float);
+  Index values = 0, attention = 0, weights = 0;
+  std::vector<Index> shared_values, gradients;  // widths of the buffers
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    const BackwardBytes bytes =
-        backward_bytes(*links_[i].program, blocks_[i].backward.plan(), tokens, length_, context_->threads());
-    values = keep_ == Keep::Values ? values + bytes.values : std::max(values, bytes.values);
-    shared = std::max(shared, bytes.gradients + bytes.attention);
+    const BackwardPlan& plan = blocks_[i].backward.plan();
+    const BackwardBytes bytes = backward_bytes(*links_[i].program, plan, tokens, length_, context_->threads());
+    values += bytes.values;
+    attention = std::max(attention, bytes.attention);
     weights += bytes.weights;
+    widen(shared_values, plan.values);
+    widen(gradients, plan.gradients);
   }
+  if (keep_ == ChainMemory::Inputs) values = checked_product(tokens, sum(shared_values) * number);
+  const Index shared = attention + checked_product(tokens, sum(gradients) * number);
   const BlockProgram& program = *links_[0].program;
-  const Index hidden = checked_product(tokens, width_of(program, program.input) * static_cast<Index>(sizeof(float)));
+  const Index hidden = checked_product(tokens, width_of(program, program.input) * number);
   return values + shared + weights + hidden * (blocks() + 2);
 }
 
 template <class S, class Backend>
 BlockFlops BlockChain<S, Backend>::flops(Index tokens) const {
-  BlockFlops sum;
+  BlockFlops all;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const BackwardPlan& plan = blocks_[i].backward.plan();
     const BlockFlops flops = block_flops(*links_[i].program, plan, tokens, length_);
-    const bool again = keep_ == Keep::Inputs && i + 1 < blocks_.size() && !plan.steps.empty();
-    sum.forward += flops.forward;
-    sum.backward += flops.backward + (again ? flops.forward : 0);
+    const bool again = keep_ == ChainMemory::Inputs && i + 1 < blocks_.size() && !plan.steps.empty();
+    all.forward += flops.forward;
+    all.backward += flops.backward + (again ? flops.forward : 0);
   }
-  return sum;
+  return all;
 }
 
 template class BlockChain<float, Cpu>;

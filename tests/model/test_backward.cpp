@@ -34,7 +34,7 @@ Pass<S> differentiate(const Context<Cpu>& context, const TrainedBlock<S>& block,
   values[static_cast<std::size_t>(program.input)] = block.hidden;
   std::vector<MatrixView<S>> views(values.begin(), values.end());
   BlockRunner<S>(context, program, block.length).run(0, program.size(), block.weights, views);
-  Pass<S> pass{values[static_cast<std::size_t>(program.output)], Matrix<S>(d_output.rows(), d_output.cols()), {}};
+  Pass<S> pass{values[static_cast<std::size_t>(program.output)], Matrix<S>(d_output.rows(), d_output.cols(), S(0)), {}};
   const BackwardRunner<S> runner(context, program, block.length, wanted);
   const auto& saved = runner.plan().saved;  // the rest must not matter
   for (int slot = 0; slot < static_cast<int>(program.slots()); ++slot)

@@ -9,7 +9,7 @@
 namespace halftone {
 
 /// What a chain keeps of its forward pass.
-enum class Keep {
+enum class ChainMemory {
   Values,  ///< what the backward passes of all blocks read
   Inputs,  ///< the blocks' inputs; a block but the last is run forward again before it runs backward
 };
@@ -29,14 +29,15 @@ class BlockChain {
   using Matrix = typename Backend::template Matrix<S>;
   struct Link {
     const BlockProgram* program = nullptr;
-    const BlockWeights<S, Backend>* weights = nullptr;  ///< may change before a forward pass, not before the backward
-    std::vector<bool> trained;                          ///< linears whose gradients are wanted; shorter: the rest not
+    /// Null will do for bytes() and flops(). May change before a forward pass, not between it and its backward pass.
+    const BlockWeights<S, Backend>* weights = nullptr;
+    std::vector<bool> trained;  ///< linears whose gradients are wanted; shorter: the rest not
   };
 
   /// Context, programs and weights must outlive the chain. `input_wanted`: backward() finds the gradient of the chain's
   /// input too. Throws Status::InvalidArgument for no blocks, Status::ShapeMismatch for blocks of different widths.
-  BlockChain(const Context<Backend>& context, std::vector<Link> links, Index length, Keep keep = Keep::Inputs,
-             bool input_wanted = false);
+  BlockChain(const Context<Backend>& context, std::vector<Link> links, Index length,
+             ChainMemory keep = ChainMemory::Inputs, bool input_wanted = false);
 
   /// The last block's output [tokens, width], for whole windows `input` [tokens, width], of which a copy is kept. The
   /// reference holds until the next call.
@@ -59,7 +60,7 @@ class BlockChain {
     BlockRunner<S, Backend> forward;
     BackwardRunner<S, Backend> backward;
     Matrix input;
-    Buffers<S, Backend> values;  // with Keep::Values
+    Buffers<S, Backend> values;  // with ChainMemory::Values
   };
   /// Where all slots of a block live.
   std::vector<MatrixView<S>> slots(std::size_t block);
@@ -68,11 +69,11 @@ class BlockChain {
   const Context<Backend>* context_;
   std::vector<Link> links_;
   Index length_;
-  Keep keep_;
+  ChainMemory keep_;
   std::vector<Block> blocks_;
   Matrix output_, gradient_;
   Buffers<S, Backend> values_, gradients_;  // shared by all blocks
-  std::size_t held_ = 0;                    // with Keep::Inputs: the block whose values are in values_
+  std::size_t held_ = 0;                    // with ChainMemory::Inputs: the block whose values are in values_
   bool ready_ = false;                      // for a backward pass
 };
 
