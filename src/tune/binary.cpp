@@ -119,15 +119,17 @@ class Binary final : public TrainedMatrix {
         for (Index j = segment.first; j < segment.last; ++j) {
           float& latent = codes_.values(r, j);
           latent = std::clamp(latent, -0.5f, top + 0.5f);
-          codes[j] = levels.codes[static_cast<std::size_t>(std::clamp(round_half_even(latent), 0.0f, top))];
+          codes[j] = levels.codes[static_cast<std::size_t>(nearest_code(latent, top))];
         }
       } else {
         const std::uint8_t* planes = planes_.row(r) + segment.group * bits_;
-        for (Index j = segment.first; j < segment.last; ++j) {
-          unsigned code = 0;
-          for (int i = 0; i < bits_; ++i) code |= (start_codes_(r, j) >> planes[i] & 1u) << i;
-          codes[j] = static_cast<std::uint8_t>(code);
+        std::array<std::uint8_t, 1 << max_planes> reordered;
+        for (unsigned code = 0; code < 1u << bits_; ++code) {
+          unsigned now_code = 0;
+          for (int i = 0; i < bits_; ++i) now_code |= (code >> planes[i] & 1u) << i;
+          reordered[code] = static_cast<std::uint8_t>(now_code);
         }
+        for (Index j = segment.first; j < segment.last; ++j) codes[j] = reordered[start_codes_(r, j)];
       }
     }
   }
@@ -137,13 +139,15 @@ class Binary final : public TrainedMatrix {
     const std::uint8_t* codes = now().codes.row(r);
     for (const Segment& segment : segments()) {
       const Index g = segment.group;
+      std::array<double, 1 << max_planes> of_code;  // Σ g over the weights of a code
+      std::fill_n(of_code.begin(), 1 << bits_, 0.0);
+      for (Index j = segment.first; j < segment.last; ++j) of_code[codes[j]] += static_cast<double>(dW[j]);
       std::array<double, max_planes> planes{};
       double all = 0;
-      for (Index j = segment.first; j < segment.last; ++j) {
-        const auto gradient = static_cast<double>(dW[j]);
-        all += gradient;
-        for (Index i = 0; i < bits_; ++i)
-          planes[static_cast<std::size_t>(i)] += (codes[j] >> i & 1u) != 0 ? gradient : -gradient;
+      for (std::size_t code = 0; code < std::size_t{1} << bits_; ++code) {
+        all += of_code[code];
+        for (std::size_t i = 0; i < static_cast<std::size_t>(bits_); ++i)
+          planes[i] += (code >> i & 1u) != 0 ? of_code[code] : -of_code[code];
       }
       const auto unit = static_cast<double>(units_(r, g));
       for (Index i = 0; i < bits_; ++i)

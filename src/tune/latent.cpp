@@ -39,10 +39,12 @@ class Latent final : public TrainedMatrix {
     if (!train_codes_) return;
     float* latent = codes_.values.row(r);
     std::uint8_t* codes = now().codes.row(r);
+    const float top = top_, end = top_ + 0.5f;
     for (const Segment& segment : segments())
       for (Index j = segment.first; j < segment.last; ++j) {
-        latent[j] = std::clamp(latent[j], -0.5f, top_ + 0.5f);
-        codes[j] = static_cast<std::uint8_t>(std::clamp(round_half_even(latent[j]), 0.0f, top_));
+        const float u = latent[j], kept = u < -0.5f ? -0.5f : u > end ? end : u;
+        latent[j] = kept;
+        codes[j] = static_cast<std::uint8_t>(static_cast<int>(nearest_code(kept, top)));
       }
   }
 

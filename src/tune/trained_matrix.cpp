@@ -1,6 +1,7 @@
 #include "tune/trained_matrix.hpp"
 
 #include <algorithm>  // clamp, max
+#include <array>
 
 namespace halftone::tune {
 
@@ -83,7 +84,12 @@ void TrainedMatrix::decode_row(Index r, float* W) const {
       const BinaryGrid& grid = now_.binary();
       const float* alphas = grid.alphas.row(r) + segment.group * grid.bits;
       const float bias = grid.biases(r, segment.group);
-      for (Index j = segment.first; j < segment.last; ++j) W[j] = decode_binary(codes[j], alphas, 1, bias, grid.bits);
+      std::array<float, 1 << max_planes> values;  // of every code
+      const bool many = segment.last - segment.first > 1 << grid.bits;
+      for (unsigned code = 0; many && code < 1u << grid.bits; ++code)
+        values[code] = decode_binary(code, alphas, 1, bias, grid.bits);
+      for (Index j = segment.first; j < segment.last; ++j)
+        W[j] = many ? values[codes[j]] : decode_binary(codes[j], alphas, 1, bias, grid.bits);
     } else {
       const UniformGrid& grid = now_.uniform();
       const float scale = grid.scales(r, segment.group), zero = static_cast<float>(grid.zeros(r, segment.group));

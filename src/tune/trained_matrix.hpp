@@ -32,6 +32,12 @@ inline constexpr float cell_margin = 0x1p-10f;
 /// cell_margin from its edges.
 float into_cell(float latent, float code, double margin);
 
+/// The code that a latent number means: the nearest integer in 0 .. top, halves to even.
+inline float nearest_code(float latent, float top) {
+  const float code = round_half_even(latent);
+  return code < 0 ? 0 : code > top ? top : code;
+}
+
 /// The type that rounding functions want. Throws Status::Unsupported for what no scale is stored in.
 ScaleType stored_type(DType type);
 

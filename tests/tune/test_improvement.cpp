@@ -76,7 +76,7 @@ OptimiserOptions adam(int steps, double rate) {
 }  // namespace
 
 TEST_CASE("every trainable lowers the objective of plain rounding") {
-  const Context<Cpu> context(2);
+  const Context<Cpu> context(1);
   const Layer layer(16, 64, 1);
   for (const char* bits : {"2", "3"})
     for (const TrainableKind kind : all_kinds) {
@@ -88,7 +88,7 @@ TEST_CASE("every trainable lowers the objective of plain rounding") {
 }
 
 TEST_CASE("tuning lowers the objective below the solver's own: scales, and codes with them") {
-  const Context<Cpu> context(2);
+  const Context<Cpu> context(1);
   const Layer layer(16, 64, 2);
   for (const char* method : {"gptq", "gptqt"}) {
     CAPTURE(method);
@@ -105,7 +105,7 @@ TEST_CASE("tuning lowers the objective below the solver's own: scales, and codes
 }
 
 TEST_CASE("a solver's result learns another objective, as that of blocks further on is, whatever is trained") {
-  const Context<Cpu> context(2);
+  const Context<Cpu> context(1);
   Layer layer(16, 64, 3);
   for (const char* method : {"gptq", "gptqt"}) {
     const QuantizedMatrix start = layer.solve(method, {{"bits", "3"}, {"group_size", "32"}});

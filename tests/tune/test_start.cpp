@@ -185,6 +185,27 @@ TEST_CASE("results go through every format that took the start") {
   CHECK(taken > 60);
 }
 
+TEST_CASE("matrices may be pieces of larger ones") {
+  const Context<Cpu> context(1);
+  const Matrix<float> large = random_matrix<float>(9, 60, 20, 0.1);
+  const auto piece = large.view().block(2, 7, 5, 40);
+  const Matrix<float> W(piece);
+  const QuantizedMatrix start = solved(context, "gptq", {{"bits", "3"}, {"group_size", "16"}}, W);
+  for (const TrainableKind kind : all_kinds) {
+    const auto whole = make_trainable(context, W, start, options_of(kind)),
+               part = make_trainable(context, piece, start, options_of(kind));
+    Matrix<float> around(9, 60, 7.0f);
+    part->forward(around.view().block(2, 7, 5, 40));
+    CHECK(same_bytes(Matrix<float>(std::as_const(around).view().block(2, 7, 5, 40)), forward(*whole)));
+    CHECK(std::count(around.data(), around.data() + around.size(), 7.0f) == 9 * 60 - 5 * 40);
+    part->backward(piece);
+    whole->backward(W);
+    const auto wanted = whole->parameters(), got = part->parameters();
+    for (std::size_t g = 0; g < wanted.size(); ++g)
+      CHECK(std::equal(wanted[g].gradients.begin(), wanted[g].gradients.end(), got[g].gradients.begin()));
+  }
+}
+
 TEST_CASE("outlier columns learn, unless they are not to") {
   const Context<Cpu> context(1);
   const Matrix<float> W = random_matrix<float>(4, 32, 14, 0.1);
