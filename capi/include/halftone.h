@@ -344,7 +344,8 @@ enum {
   HT_PHASE_REPLAY = 1,  /* resume: running through blocks that an earlier run finished */
   HT_PHASE_COLLECT = 2, /* running to the inputs of the next matrices */
   HT_PHASE_SOLVE = 3,   /* a matrix was solved: `module` and its numbers are set */
-  HT_PHASE_WRITE = 4    /* a block was written and recorded */
+  HT_PHASE_WRITE = 4,   /* a block was written and recorded */
+  HT_PHASE_TUNE = 6     /* a step of fine-tuning */
 };
 
 typedef struct ht_progress {

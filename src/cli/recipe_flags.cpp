@@ -44,6 +44,7 @@ Recipe recipe_of(const RecipeArguments& arguments) {
   if (arguments.format) recipe.format = *arguments.format;
   for (const auto& [name, value] : arguments.options) recipe.options[name] = value;
   lay_over(recipe.budget, arguments);
+  if (arguments.tune) recipe.tune = parse_tune(*arguments.tune);
   std::vector<LayerRule> rules;
   for (const std::string& expression : arguments.keep) rules.push_back({expression, true, {}, {}});
   for (const auto& [expression, settings] : arguments.layers) rules.push_back(rule_of(expression, settings));
@@ -96,6 +97,11 @@ void add_recipe_flags(CLI::App& command, RecipeArguments& arguments) {
       ->expected(1)
       ->allow_extra_args(false)
       ->take_all();
+  command
+      .add_option("--tune", arguments.tune,
+                  "fine-tune the solved blocks by gradient: --tune steps=300,nblocks=1,lookahead=1,trainable=latent "
+                  "(docs/methods.md)")
+      ->type_name("NAME=VALUE,...");
 }
 
 void add_calibration_flags(CLI::App& command, CalibrationArguments& arguments) {

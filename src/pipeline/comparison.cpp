@@ -20,6 +20,8 @@ void require_names(std::span<const NamedRecipe> recipes) {
   for (const NamedRecipe& named : recipes) {
     require(!named.name.empty() && named.name != original_name, Status::InvalidArgument,
             "compare: a recipe is called '", named.name, "', wanted a name, and not that of the original");
+    require(named.recipe.tune.steps == 0, Status::Unsupported, "compare: recipe '", named.name,
+            "' tunes; quantise with it and compare the results by eval");
     require(names.insert(named.name).second, Status::InvalidArgument, "compare: two recipes are called '", named.name,
             "', wanted different names");
   }

@@ -40,7 +40,10 @@ std::string methods_of(const RunPlan& plan) {
 }  // namespace
 
 Contender::Contender(const Context<Cpu>& context, const Model& model, const NamedRecipe& recipe)
-    : context_(context), model_(model), plan_(plan_of(context, model, recipe)), plain_values_(!find_format(plan_.format).stores_codes()) {
+    : context_(context),
+      model_(model),
+      plan_(plan_of(context, model, recipe)),
+      plain_values_(!find_format(plan_.format).stores_codes()) {
   result_.name = recipe.name;
   result_.method = methods_of(plan_);
   result_.format = plan_.format;

@@ -48,7 +48,9 @@ json recipe_fingerprint(const RunPlan& plan) {
         if (list.is_null()) list = json::array();
         if (std::find(list.begin(), list.end(), options) == list.end()) list.push_back(options);
       }
-  return {{"methods", std::move(choices)}, {"modules", hex(modules)}, {"format", plan.format}};
+  json fingerprint = {{"methods", std::move(choices)}, {"modules", hex(modules)}, {"format", plan.format}};
+  if (plan.tune.steps > 0) fingerprint["tune"] = tune_text(plan.tune);
+  return fingerprint;
 }
 
 }  // namespace

@@ -243,7 +243,10 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   plan_tensors(checkpoint.tensors(), plan);
   plan_totals(plan);
   note_budget(recipe.budget, plan);
-  require(plan.moments == Moments::None || !no_data, Status::InvalidArgument, "method ", recipe.method,
+  plan.tune = recipe.tune;
+  check_tune(plan.tune);
+  require(plan.streams() == 0 || !no_data, Status::InvalidArgument,
+          plan.moments == Moments::None ? concat("tuning") : concat("method ", recipe.method),
           ": needs calibration data, got none (--calibration FILE)");
   plan_cost(model, context.threads(), plan);
   return plan;

@@ -1,5 +1,7 @@
 #include "pipeline/progress_meter.hpp"
 
+#include <algorithm>  // min
+
 namespace halftone {
 
 ProgressMeter::ProgressMeter(const RunPlan& plan, const ProgressCallback& callback, std::string_view when_stopped)
@@ -18,7 +20,10 @@ double ProgressMeter::seconds() const {
 /// Flops of a matrix and its share of forward passes and statistics, up to a factor.
 double ProgressMeter::work_of(const PlannedMatrix& planned) const {
   const double elements = static_cast<double>(planned.matrix.rows) * static_cast<double>(planned.matrix.cols);
-  return elements * static_cast<double>(planned.matrix.cols + 2 * plan_.streams() * plan_.tokens());
+  const auto tokens = static_cast<double>(plan_.tokens());
+  const double trained = std::min(tokens, static_cast<double>(plan_.tune.batch) * static_cast<double>(plan_.length));
+  const double tuning = 6.0 * plan_.tune.steps * trained * (1 + plan_.tune.lookahead);
+  return elements * (static_cast<double>(planned.matrix.cols) + 2 * plan_.streams() * tokens + tuning);
 }
 
 bool ProgressMeter::report(Phase phase, std::string_view module, const SolveReport* solve) {

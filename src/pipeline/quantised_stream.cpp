@@ -50,7 +50,8 @@ Index held_out_tokens(Index tokens, Index length) {
   return windows < 2 ? 0 : std::max<Index>(1, windows / 8) * length;
 }
 
-Index last_block_with_statistics(const RunPlan& plan) {
+Index last_block_with_hidden_states(const RunPlan& plan) {
+  if (plan.tune.steps > 0) return static_cast<Index>(plan.blocks.size()) - 1;
   Index last = -1;
   for (std::size_t block = 0; block < plan.blocks.size(); ++block)
     for (const PlannedStage& stage : plan.blocks[block])
@@ -62,7 +63,11 @@ Index last_block_with_statistics(const RunPlan& plan) {
 
 QuantisedStream::QuantisedStream(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
                                  MatrixView<const std::int32_t> ids)
-    : context_(context), model_(model), plan_(plan), last_needed_(last_block_with_statistics(plan)) {
+    : context_(context),
+      model_(model),
+      plan_(plan),
+      last_needed_(last_block_with_hidden_states(plan)),
+      length_(ids.cols) {
   if (plan.streams() > 0) hidden_.emplace(context, model.embed(context, ids), ids.cols);
 }
 
@@ -108,6 +113,8 @@ std::optional<BlockWeights<float>> QuantisedStream::leave() {
     hidden_.reset();
   return std::exchange(weights_, std::nullopt);
 }
+
+void QuantisedStream::restart(Matrix<float> hidden) { hidden_.emplace(context_, std::move(hidden), length_); }
 
 /// H, and D where it is asked for, of the stage's inputs.
 InputStatistics<float> QuantisedStream::collect(const PlannedStage& stage, const Operand& input,

@@ -26,8 +26,8 @@ class QuantisedStream {
   QuantisedStream(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
                   MatrixView<const std::int32_t> ids);
 
-  /// True if a stage of this block or a later one, or only of a later one, needs statistics: else the hidden states
-  /// need not move.
+  /// True if this block or a later one, or only a later one, needs the hidden states, for statistics or for tuning:
+  /// else they need not move.
   bool needed_in(Index block) const { return block <= last_needed_; }
   bool needed_after(Index block) const { return block < last_needed_; }
 
@@ -44,6 +44,10 @@ class QuantisedStream {
   /// as they are now, if they were given.
   std::optional<BlockWeights<float>> leave();
 
+  /// Between blocks: the hidden states [tokens, width], and others in their place.
+  const Matrix<float>& hidden() const { return hidden_->hidden(); }
+  void restart(Matrix<float> hidden);
+
  private:
   QuantizedMatrix solve_one(const PlannedMatrix& planned, class StageSolvers& solvers);
   InputStatistics<float> collect(const PlannedStage& stage, const Operand& input, const Stream<float>* full) const;
@@ -51,7 +55,8 @@ class QuantisedStream {
   const Context<Cpu>& context_;
   const Model& model_;
   const RunPlan& plan_;
-  Index last_needed_ = -1;  ///< last block with a stage that needs statistics
+  Index last_needed_ = -1;  ///< last block that the hidden states go through
+  Index length_ = 0;        ///< tokens of a window
   Index block_ = 0;         ///< the one that was entered
   std::optional<Stream<float>> hidden_;
   std::optional<BlockWeights<float>> weights_;  ///< of the block

@@ -7,7 +7,6 @@
 #include "pipeline/output_folder.hpp"
 #include "pipeline/process_memory.hpp"
 #include "pipeline/run_setup.hpp"
-#include "pipeline/walk.hpp"
 #include "pipeline/xxh64.hpp"
 
 namespace halftone {
@@ -49,7 +48,7 @@ void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::jso
   output.copy_rest([&] { return meter.report(Phase::Open); });
   meter.check();
   FolderOutput target(run.plan, output, journal, folder.staging());
-  Walk(run.context, run.model, run.plan, run.ids, target, meter).run();
+  walk_model(run.context, run.model, run.plan, run.ids, target, meter);
   report.layers = finished_layers(journal);
   output.finish();
 }

@@ -4,7 +4,6 @@
 #include "pipeline/process_memory.hpp"
 #include "pipeline/receiver_output.hpp"
 #include "pipeline/run_setup.hpp"
-#include "pipeline/walk.hpp"
 
 namespace halftone {
 
@@ -24,7 +23,7 @@ TensorsResult quantize_tensors(const Context<Cpu>& context, const Checkpoint& ch
   const CalibrationIds calibration(model, recipe, plan, ids);
   meter.step(Phase::Open);
   ReceiverOutput output(plan, checkpoint, receive);
-  Walk(context, model, plan, calibration.view(), output, meter).run();
+  walk_model(context, model, plan, calibration.view(), output, meter);
 
   TensorsResult result;
   result.report = begin_report(plan, checkpoint);

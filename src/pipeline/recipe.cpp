@@ -89,6 +89,24 @@ json or_null(const std::optional<T>& value) {
   return value ? json(*value) : json(nullptr);
 }
 
+/// {"steps": 300, "lookahead": 1}; as with --tune, what is not named keeps its default.
+void read_tune(JsonFields& fields, TuneOptions& tune) {
+  const json* given = fields.find("tune");
+  if (given == nullptr) return;
+  fields.check(given->is_object(), "tune", *given, "an object of options");
+  std::string text;
+  for (const auto& [name, value] : given->items())
+    text += concat(text.empty() ? "" : ",", name, "=", value.is_string() ? value.get<std::string>() : value.dump());
+  tune = parse_tune(text);
+}
+
+json tune_json(const TuneOptions& tune) {
+  json object = json::object();
+  for (const OptionInfo& info : describe_options<TuneOptions>())
+    object[info.name] = typed(&info, *option_text(tune, info.name));
+  return object;
+}
+
 Recipe read_recipe(const json& document, const std::string& who, const Recipe& base) {
   JsonFields fields(document, who, "");
   Recipe recipe = base;
@@ -103,6 +121,7 @@ Recipe read_recipe(const json& document, const std::string& who, const Recipe& b
   }
   if (const json* calibration = fields.find("calibration")) read_calibration(*calibration, who, recipe.calibration);
   read_budget(fields, recipe.budget);
+  read_tune(fields, recipe.tune);
   fields.finish();
   return recipe;
 }
@@ -140,18 +159,20 @@ json recipe_json(const Recipe& recipe) {
     layers.push_back(std::move(object));
   }
   const WindowOptions& windows = recipe.calibration.windows;
-  return {{"method", recipe.method},
-          {"options", options_json(recipe.method, recipe.options)},
-          {"layers", std::move(layers)},
-          {"format", recipe.format},
-          {"calibration",
-           {{"file", recipe.calibration.file.string()},
-            {"windows", or_null(windows.windows)},
-            {"window_length", or_null(windows.length)},
-            {"seed", or_null(windows.seed)}}},
-          {"target_bits", recipe.budget.target_bits},
-          {"budget", word_of(recipe.budget.rule)},
-          {"budget_shares", recipe.budget.shares}};
+  json document = {{"method", recipe.method},
+                   {"options", options_json(recipe.method, recipe.options)},
+                   {"layers", std::move(layers)},
+                   {"format", recipe.format},
+                   {"calibration",
+                    {{"file", recipe.calibration.file.string()},
+                     {"windows", or_null(windows.windows)},
+                     {"window_length", or_null(windows.length)},
+                     {"seed", or_null(windows.seed)}}},
+                   {"target_bits", recipe.budget.target_bits},
+                   {"budget", word_of(recipe.budget.rule)},
+                   {"budget_shares", recipe.budget.shares}};
+  if (recipe.tune.steps > 0) document["tune"] = tune_json(recipe.tune);
+  return document;
 }
 
 }  // namespace halftone

@@ -2,6 +2,9 @@
 
 #include <tuple>  // tie
 
+#include "pipeline/tuned_walk.hpp"
+#include "pipeline/walk.hpp"
+
 namespace halftone {
 
 RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length) {
@@ -11,11 +14,19 @@ RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe&
 
 CalibrationIds::CalibrationIds(const Model& model, const Recipe& recipe, const RunPlan& plan,
                                MatrixView<const std::int32_t> given) {
-  if (plan.moments == Moments::None) return;
+  if (plan.streams() == 0) return;
   given_ = given;
   if (given.rows == 0)
     loaded_ = load_windows(recipe.calibration.file, model.checkpoint().directory(), model.vocabulary(),
                            recipe.calibration.windows);
+}
+
+void walk_model(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
+                MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter) {
+  if (plan.tune.steps > 0)
+    TunedWalk(context, model, plan, ids, output, meter).run();
+  else
+    Walk(context, model, plan, ids, output, meter).run();
 }
 
 RunReport begin_report(const RunPlan& plan, const Checkpoint& checkpoint) {

@@ -4,6 +4,8 @@
 #include "halftone/core/matrix.hpp"
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/report.hpp"
+#include "pipeline/progress_meter.hpp"
+#include "pipeline/walk_output.hpp"
 
 namespace halftone {
 
@@ -22,6 +24,10 @@ class CalibrationIds {
   MatrixView<const std::int32_t> given_;
   Matrix<std::int32_t> loaded_;
 };
+
+/// Walks over the model: with tuning where the plan asks for it.
+void walk_model(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
+                MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter);
 
 /// A report with what the plan knows of it.
 RunReport begin_report(const RunPlan& plan, const Checkpoint& checkpoint);

@@ -58,6 +58,7 @@ struct RunPlan {
   std::vector<TensorInfo> tensors;  ///< of the output, in the order of the files
   std::vector<std::string> copied;  ///< those of them that are copied from the checkpoint
   Moments moments = Moments::None;  ///< the most that any stage needs
+  TuneOptions tune;                 ///< steps > 0: blocks are tuned after they are solved
   Index windows = 0, length = 0;    ///< of the calibration data
   Index weights = 0;                ///< elements of all quantised matrices
   Index parameters = 0;             ///< elements of all tensors of the checkpoint
@@ -70,7 +71,7 @@ struct RunPlan {
   Index matrices() const;
   Index tokens() const { return windows * length; }
   /// Full-precision and quantised stream, the quantised alone, or none.
-  int streams() const { return moments >= Moments::Cross ? 2 : moments == Moments::Second ? 1 : 0; }
+  int streams() const { return moments >= Moments::Cross || tune.steps > 0 ? 2 : moments == Moments::Second ? 1 : 0; }
 };
 
 /// Plans a run over calibration data of the given size; 0 and 0: there is none. Throws Status::Unsupported if the

@@ -15,10 +15,11 @@ enum class Phase : std::uint8_t {
   Solve = 3,     ///< a layer was solved: `module` and `report` are set
   Write = 4,     ///< a block was written and recorded; of a comparison: a block is done
   Evaluate = 5,  ///< of a comparison: logits of the evaluation's windows
+  Tune = 6,      ///< a step of fine-tuning
 };
 template <>
 struct EnumWords<Phase> {
-  static constexpr std::string_view values[] = {"open", "replay", "collect", "solve", "write", "evaluate"};
+  static constexpr std::string_view values[] = {"open", "replay", "collect", "solve", "write", "evaluate", "tune"};
 };
 
 struct Progress {

@@ -12,6 +12,7 @@
 #include "halftone/solver/outlier_budget.hpp"
 #include "halftone/solver/quantizer.hpp"
 #include "halftone/text/token_windows.hpp"
+#include "halftone/tune/options.hpp"
 
 namespace halftone {
 
@@ -44,6 +45,7 @@ struct Recipe {
   std::string format = "auto";  ///< a name of formats(), or "auto": compressed-tensors where it can express the result
   Calibration calibration;
   OutlierBudget budget;
+  TuneOptions tune;  ///< fine-tuning across blocks after the solve; steps 0: none
 };
 
 /// Reads a recipe. Keys that it leaves out keep their value in `base`; options are laid over those of `base`.

@@ -1,0 +1,169 @@
+#include "pipeline/tuned_walk.hpp"
+
+#include <utility>  // move
+
+namespace halftone {
+
+TunedWalk::TunedWalk(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
+                     MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter)
+    : context_(context),
+      model_(model),
+      plan_(plan),
+      output_(output),
+      meter_(meter),
+      length_(ids.cols),
+      quantised_(context, model, plan, ids),
+      ahead_(context, model.embed(context, ids), ids.cols) {
+  if (plan.moments >= Moments::Cross) full_.emplace(context, model.embed(context, ids), ids.cols);
+}
+
+void TunedWalk::run() {
+  const std::vector<TuneWindow> windows = tune_windows(model_.blocks(), plan_.tune);
+  const bool overlapping = plan_.tune.step > 0 && plan_.tune.step < plan_.tune.nblocks;
+  const Index finished = output_.finished_blocks();
+  std::size_t next = 0;
+  for (; !overlapping && next < windows.size() && windows[next].settled <= finished; ++next)
+    for (Index block = windows[next].first; block < windows[next].settled; ++block) replay(block);
+  for (; next < windows.size(); ++next) {
+    const TuneWindow& window = windows[next];
+    Matrix<float> input = quantised_.hidden();
+    for (Index block = window.first; block < window.last; ++block)
+      solved_.contains(block) ? pass_through(block) : solve_block(block);
+    tune(window, input.view(), next);
+    settle(window, std::move(input));
+  }
+}
+
+const BlockWeights<float>& TunedWalk::original(Index block) {
+  const auto found = originals_.find(block);
+  return found != originals_.end() ? found->second
+                                   : originals_.emplace(block, model_.load_block(context_, block)).first->second;
+}
+
+/// A block that an earlier run finished: all streams pass through it.
+void TunedWalk::replay(Index block) {
+  meter_.step(Phase::Replay);
+  const auto& stages = plan_.blocks[static_cast<std::size_t>(block)];
+  const BlockProgram& program = model_.program(block);
+  const BlockWeights<float>& weights = original(block);
+  for (Stream<float>* stream : {full_ ? &*full_ : nullptr, ahead_block_ == block ? &ahead_ : nullptr}) {
+    if (stream == nullptr) continue;
+    stream->enter(program);
+    stream->advance(weights, program.size());
+    if (stream == &ahead_) ++ahead_block_;
+  }
+  quantised_.enter(block, weights);
+  for (const PlannedStage& stage : stages)
+    for (const PlannedMatrix& planned : stage.matrices) quantised_.replace(planned, output_.stored_values(planned));
+  quantised_.leave();
+  originals_.erase(block);
+  meter_.skip_block(stages);
+}
+
+/// The solver's result, held until the block is final.
+void TunedWalk::solve_block(Index block) {
+  const BlockProgram& program = model_.program(block);
+  const BlockWeights<float>& weights = original(block);
+  Solved& solved = solved_[block];
+  if (full_) full_->enter(program);
+  quantised_.enter(block, weights);
+  for (const PlannedStage& stage : plan_.blocks[static_cast<std::size_t>(block)]) {
+    meter_.step(Phase::Collect);
+    const Stage& place = program.stages[static_cast<std::size_t>(stage.stage)];
+    if (full_ && stage.moments != Moments::None) full_->advance(weights, place.first_op);
+    quantised_.solve(stage, full_ ? &*full_ : nullptr, [&](const PlannedMatrix& planned, const auto& matrix) {
+      solved.matrices.emplace_back(&planned, matrix);
+      meter_.report(Phase::Solve, planned.matrix.module, &matrix.report);
+      meter_.check();
+    });
+  }
+  if (full_) full_->advance(weights, program.size());
+  solved.weights = *quantised_.leave();
+}
+
+/// A block that an earlier window solved and tuned, on the way to the next.
+void TunedWalk::pass_through(Index block) {
+  Solved& solved = solved_.at(block);
+  quantised_.enter(block, std::move(solved.weights));
+  solved.weights = *quantised_.leave();
+}
+
+/// What an error of each channel counts: the squared gain of the norm that reads it.
+std::vector<float> TunedWalk::channel_weights(Index until) {
+  if (plan_.tune.weighting == TuneWeighting::None) return {};
+  if (until < model_.blocks()) return squared_gains(model_.program(until), original(until));
+  const HeadWeights head = model_.load_head();
+  std::vector<float> squares(head.norm.data(), head.norm.data() + head.norm.size());
+  for (float& value : squares) value *= value;
+  return squares;
+}
+
+void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, std::size_t number) {
+  for (; ahead_block_ < window.until; ++ahead_block_) {
+    ahead_.enter(model_.program(ahead_block_));
+    ahead_.advance(original(ahead_block_), model_.program(ahead_block_).size());
+  }
+  std::vector<TunedBlock> blocks;
+  for (Index block = window.first; block < window.until; ++block) {
+    TunedBlock tuned{&model_.program(block), nullptr, {}};
+    if (block < window.last) {
+      Solved& solved = solved_.at(block);
+      tuned.weights = &solved.weights;
+      for (auto& [planned, matrix] : solved.matrices)
+        tuned.matrices.push_back({planned->linear,
+                                  original(block).linears[static_cast<std::size_t>(planned->linear)].view(), &matrix,
+                                  planned->matrix.grid.minimum_zero});
+    } else {
+      original(block);
+      tuned.weights = &originals_.at(block);  // has no matrices: only read
+    }
+    blocks.push_back(std::move(tuned));
+  }
+  const std::vector<float> channels = channel_weights(window.until);
+  const TuneData data{input, ahead_.hidden().view(), channels.empty() ? nullptr : channels.data(), length_};
+  const TuneReport report = tune_window(context_, plan_.tune, std::move(blocks), data,
+                                        plan_.tune.seed + static_cast<std::int64_t>(number), [&](int, int, double) {
+                                          meter_.step(Phase::Tune);
+                                          return true;
+                                        });
+  for (Index block = window.first; block < window.last; ++block)
+    for (auto& [planned, matrix] : solved_.at(block).matrices)
+      matrix.report.notes.push_back(report.steps > 0
+                                        ? concat("tuned against the output of block ", window.until - 1, ": loss ",
+                                                 report.loss, " of ", report.start_loss, " before, after ",
+                                                 report.steps, " steps; the error is that of the solve")
+                                        : concat("tuning against the output of block ", window.until - 1,
+                                                 " found nothing better than the solve, loss ", report.start_loss));
+}
+
+/// Writes the blocks that no later window changes, and takes the quantised stream through them from where the window
+/// began.
+void TunedWalk::settle(const TuneWindow& window, Matrix<float> input) {
+  const Format& format = find_format(plan_.format);
+  quantised_.restart(std::move(input));
+  for (Index block = window.first; block < window.last; ++block)
+    for (const auto& [planned, matrix] : solved_.at(block).matrices)
+      solved_.at(block).weights.linears[static_cast<std::size_t>(planned->linear)] =
+          format.stored_values(planned->matrix, matrix);
+  for (Index block = window.first; block < window.settled; ++block) {
+    Solved& solved = solved_.at(block);
+    write_block(block, solved);
+    quantised_.enter(block, std::move(solved.weights));
+    quantised_.leave();
+    solved_.erase(block);
+    originals_.erase(block);
+    meter_.step(Phase::Write);
+  }
+}
+
+void TunedWalk::write_block(Index block, Solved& solved) {
+  const bool written = block < output_.finished_blocks();  // by an earlier run, with the same bytes
+  for (auto& [planned, matrix] : solved.matrices) {
+    if (!written) output_.write(*planned, matrix, layer_report(*planned, matrix.report));
+    meter_.matrix_done(*planned);
+  }
+  if (!written) output_.block_done(block);
+  meter_.block_done();
+}
+
+}  // namespace halftone

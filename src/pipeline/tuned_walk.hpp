@@ -1,0 +1,56 @@
+// The walk with fine-tuning across blocks (arXiv 2411.03934): windows of blocks are solved as in walk.hpp, then tuned
+// together against the full-precision stream, then written. A third stream, of the original model, runs ahead to where
+// the loss is taken. Originals are kept until no later window needs them.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "halftone/tune/window_tuner.hpp"
+#include "pipeline/progress_meter.hpp"
+#include "pipeline/quantised_stream.hpp"
+#include "pipeline/walk_output.hpp"
+
+namespace halftone {
+
+class TunedWalk {
+ public:
+  /// ids [windows, length]. plan.tune.steps > 0. All arguments but `ids` must outlive the walk.
+  TunedWalk(const Context<Cpu>& context, const Model& model, const RunPlan& plan, MatrixView<const std::int32_t> ids,
+            WalkOutput& output, ProgressMeter& meter);
+
+  /// Goes on behind the blocks that the output has already. A window that was cut short is done again from its start;
+  /// with windows that overlap, all are, since what an earlier one trained is in no file.
+  void run();
+
+ private:
+  /// A block from its solve until it is final.
+  struct Solved {
+    BlockWeights<float> weights;  ///< as quantised so far
+    std::vector<std::pair<const PlannedMatrix*, QuantizedMatrix>> matrices;
+  };
+
+  void replay(Index block);
+  void solve_block(Index block);
+  void pass_through(Index block);
+  void tune(const TuneWindow& window, MatrixView<const float> input, std::size_t number);
+  void settle(const TuneWindow& window, Matrix<float> input);
+  void write_block(Index block, Solved& solved);
+  const BlockWeights<float>& original(Index block);
+  std::vector<float> channel_weights(Index until);
+
+  const Context<Cpu>& context_;
+  const Model& model_;
+  const RunPlan& plan_;
+  WalkOutput& output_;
+  ProgressMeter& meter_;
+  Index length_;
+  QuantisedStream quantised_;
+  std::optional<Stream<float>> full_;  ///< beside the solve; only if the plan asks for cross moments
+  Stream<float> ahead_;                ///< at the end of the look-ahead
+  Index ahead_block_ = 0;
+  std::map<Index, BlockWeights<float>> originals_;
+  std::map<Index, Solved> solved_;
+};
+
+}  // namespace halftone
