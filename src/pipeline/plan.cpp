@@ -248,7 +248,7 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   require(plan.streams() == 0 || !no_data, Status::InvalidArgument,
           plan.moments == Moments::None ? concat("tuning") : concat("method ", recipe.method),
           ": needs calibration data, got none (--calibration FILE)");
-  plan_cost(model, context.threads(), plan);
+  plan_cost(context, model, plan);
   return plan;
 }
 

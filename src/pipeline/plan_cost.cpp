@@ -6,6 +6,7 @@
 
 #include "halftone/backend/linear_algebra.hpp"
 #include "halftone/format/safetensors_writer.hpp"
+#include "halftone/model/block_chain.hpp"
 #include "halftone/model/stream.hpp"
 #include "pipeline/process_memory.hpp"
 
@@ -99,6 +100,41 @@ MemoryEstimate block_memory(const BlockProgram& program, const std::vector<Plann
   return most;
 }
 
+/// A window of blocks with those behind it, as the tuner runs them.
+BlockChain<float> tuned_chain(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
+                              const TuneWindow& window) {
+  std::vector<BlockChain<float>::Link> links;
+  for (Index block = window.first; block < window.until; ++block) {
+    const BlockProgram& program = model.program(block);
+    std::vector<bool> trained(program.linears.size());
+    if (block < window.last)
+      for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
+        for (const PlannedMatrix& planned : stage.matrices) trained[static_cast<std::size_t>(planned.linear)] = true;
+    links.push_back({&program, nullptr, std::move(trained)});
+  }
+  return BlockChain<float>(context, std::move(links), plan.length);
+}
+
+Index batch_tokens(const RunPlan& plan) { return std::min<Index>(plan.tune.batch, plan.windows) * plan.length; }
+
+/// While a window is trained: its input, the stream ahead and the quantised one; originals of all its blocks and copies
+/// of those that are trained; of every trained weight its latent number, gradient, both moments, code and original.
+MemoryEstimate window_memory(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
+                             const TuneWindow& window) {
+  MemoryEstimate memory;
+  const BlockProgram& last = model.program(window.until - 1);
+  const Index hidden = 4 * last.slot_widths[static_cast<std::size_t>(last.output)];
+  memory.streams = (plan.moments >= Moments::Cross ? 4 : 3) * hidden * plan.tokens();
+  for (Index block = window.first; block < window.until; ++block)
+    memory.weights += (block < window.last ? 2 : 1) * parameter_bytes(model.program(block));
+  memory.tuning = tuned_chain(context, model, plan, window).bytes(batch_tokens(plan)) + 4 * hidden * batch_tokens(plan);
+  for (Index block = window.first; block < window.last; ++block)
+    for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
+      for (const PlannedMatrix& planned : stage.matrices)
+        memory.tuning += 22 * planned.matrix.rows * planned.matrix.cols;
+  return memory;
+}
+
 /// Multiplications and additions of one pass of all tokens through a block.
 double forward_flops(const BlockProgram& program, double tokens, double length) {
   double flops = 0;
@@ -147,7 +183,8 @@ Index largest_copy(const RunPlan& plan) {
 
 }  // namespace
 
-void plan_cost(const Model& model, int threads, RunPlan& plan) {
+void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {
+  const int threads = context.threads();
   plan.output_bytes = SafetensorsWriter::file_bytes(plan.tensors);
   MemoryEstimate most;
   most.files = largest_copy(plan);
@@ -157,6 +194,12 @@ void plan_cost(const Model& model, int threads, RunPlan& plan) {
     keep_larger(most, block_memory(program, stages, plan, threads));
     plan.flops += plan.streams() * forward_flops(program, as_double(plan.tokens()), as_double(plan.length));
     for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, as_double(plan.tokens()));
+  }
+  for (const TuneWindow& window :
+       plan.tune.steps > 0 ? tune_windows(model.blocks(), plan.tune) : std::vector<TuneWindow>()) {
+    keep_larger(most, window_memory(context, model, plan, window));
+    const BlockFlops step = tuned_chain(context, model, plan, window).flops(batch_tokens(plan));
+    plan.flops += plan.tune.steps * (step.forward + step.backward);
   }
   most.process = resident_bytes() + later_pages + (plan.streams() > 0 ? product_pages : 0);
   plan.memory = most;

@@ -6,7 +6,7 @@
 namespace halftone {
 
 /// Fills in output_bytes, memory and flops of a plan whose blocks, tensors, windows and length are known.
-void plan_cost(const Model& model, int threads, RunPlan& plan);
+void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan);
 
 /// Tokens that are added to the statistics at once. Fixed: sums are taken in this order whatever the machine.
 inline constexpr Index statistics_tokens = 4096;

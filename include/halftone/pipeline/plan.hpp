@@ -46,8 +46,9 @@ struct MemoryEstimate {
   Index statistics = 0;  ///< H, D and the factor of a stage
   Index solver = 0;      ///< working copies of one matrix
   Index files = 0;       ///< mapped pages and encoded tensors
+  Index tuning = 0;      ///< what is trained, its gradients, and the values of a batch in a window of blocks
 
-  Index peak() const { return process + streams + weights + statistics + solver + files; }
+  Index peak() const { return process + streams + weights + statistics + solver + files + tuning; }
 };
 
 struct RunPlan {

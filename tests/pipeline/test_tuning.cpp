@@ -1,0 +1,107 @@
+// Whole runs with tuning: windows of every kind, resuming, memory, any number of threads, and what is refused.
+#include "halftone/pipeline/quantize_tensors.hpp"
+#include "pipeline/run_support.hpp"
+
+using namespace halftone;
+using namespace halftone::test;
+
+namespace {
+
+Recipe tuned_recipe(const std::filesystem::path& ids, const std::string& more) {
+  Recipe recipe = small_recipe("gptq", ids);
+  recipe.options["bits"] = "2";
+  recipe.format = "native";
+  recipe.tune = parse_tune("steps=30,batch=5,looks=6,held_out=0,rate=0.03" + more);
+  return recipe;
+}
+
+struct Fixture {
+  TemporaryFolder folder;
+  std::filesystem::path ids = write_ids(folder.path() / "ids.safetensors", 6, 10, 90);
+  std::filesystem::path out(const std::string& name) const { return folder.path() / name; }
+};
+
+}  // namespace
+
+TEST_CASE("a tuned run changes the codes, says so, and reads back") {
+  const Fixture fixture;
+  const Context<Cpu> context(2);
+  for (const std::string windows : {",lookahead=0", ",lookahead=1", ",nblocks=2,lookahead=0", ",nblocks=2,step=1"}) {
+    INFO(windows);
+    const auto out = fixture.out("out" + windows);
+    const Recipe recipe = tuned_recipe(fixture.ids, windows);
+    Recipe plain = recipe;
+    plain.tune.steps = 0;
+    const RunReport report = quantize_model(context, model_folder("llama_gqa"), out, recipe);
+    quantize_model(context, model_folder("llama_gqa"), fixture.out("plain" + windows), plain);
+    int different = 0;
+    for (const LayerReport& layer : report.layers) {
+      CHECK(!layer.solve.notes.empty());
+      CHECK(layer.solve.notes.back().find("tun") == 0);
+      different += !same_codes(*Checkpoint(out).quantized(layer.module),
+                               *Checkpoint(fixture.out("plain" + windows)).quantized(layer.module));
+    }
+    CHECK(different > 0);
+    CHECK(report.layers.size() == 14);
+  }
+}
+
+TEST_CASE("rounding without data is tuned too") {
+  const Fixture fixture;
+  Recipe recipe = tuned_recipe(fixture.ids, "");
+  recipe.method = "rtn";
+  recipe.tune = parse_tune("steps=12,batch=5,trainable=signround,optimiser=signsgd,decay=linear");
+  const RunReport report = quantize_model(Context<Cpu>(2), model_folder("llama_gqa"), fixture.out("rtn"), recipe);
+  CHECK(report.layers.size() == 14);
+  recipe.calibration.file.clear();
+  CHECK_THROWS_AS(quantize_model(Context<Cpu>(2), model_folder("llama_gqa"), fixture.out("none"), recipe), Error);
+}
+
+TEST_CASE("tuned runs: the same bytes for any number of threads, from memory, and resumed from every place") {
+  const Fixture fixture;
+  for (const std::string windows : {",lookahead=1", ",nblocks=2,lookahead=0", ",nblocks=2,step=1,lookahead=0"}) {
+    INFO(windows);
+    const Recipe recipe = tuned_recipe(fixture.ids, windows);
+    const auto whole = fixture.out("whole" + windows), threads = fixture.out("threads" + windows);
+    quantize_model(Context<Cpu>(1), model_folder("llama_gqa"), whole, recipe);
+    quantize_model(Context<Cpu>(3), model_folder("llama_gqa"), threads, recipe);
+    CHECK(same_folder(threads, whole));
+
+    const auto parts = fixture.out("parts" + windows);
+    int stops = 0;
+    for (int at = 3;; at += 7) {
+      int calls = 0;
+      RunOptions options;
+      options.resume = true;
+      options.progress = [&](const Progress&) { return ++calls < at; };
+      try {
+        quantize_model(Context<Cpu>(2), model_folder("llama_gqa"), parts, recipe, options);
+        break;
+      } catch (const Error& error) {
+        REQUIRE(error.status() == Status::Cancelled);
+        ++stops;
+      }
+    }
+    CHECK(stops > 2);
+    CHECK(same_folder(parts, whole));
+
+    const Checkpoint model(model_folder("llama_gqa")), wanted(whole);
+    int wrong = 0;
+    quantize_tensors(Context<Cpu>(2), model, recipe, {}, [&](const TensorInfo& info, std::span<const std::byte> bytes) {
+      const auto stored = wanted.tensors().bytes(info.name);
+      wrong += !std::equal(bytes.begin(), bytes.end(), stored.begin(), stored.end());
+    });
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("tune in a recipe is an object, and comes back") {
+  const Recipe recipe = parse_recipe(R"({"tune": {"steps": 12, "trainable": "scales", "outliers": false}})", "test");
+  CHECK(recipe.tune.steps == 12);
+  CHECK(recipe.tune.trainable == TrainableKind::Scales);
+  CHECK(!recipe.tune.outliers);
+  CHECK(tune_text(parse_recipe(recipe_json(recipe).dump(), "test").tune) == tune_text(recipe.tune));
+  CHECK(parse_recipe("{}", "test").tune.steps == 0);
+  CHECK_THROWS_AS(parse_recipe(R"({"tune": {"stepz": 12}})", "test"), Error);
+  CHECK_THROWS_AS(parse_recipe(R"({"tune": "yes"})", "test"), Error);
+}
