@@ -13,6 +13,7 @@ const (
 	PhaseCollect Phase = C.HT_PHASE_COLLECT // running to the inputs of the next matrices
 	PhaseSolve   Phase = C.HT_PHASE_SOLVE   // a matrix was solved: Module and its numbers are set
 	PhaseWrite   Phase = C.HT_PHASE_WRITE   // a block was written and recorded
+	PhaseTune    Phase = C.HT_PHASE_TUNE    // a step of fine-tuning
 )
 
 // Progress is how far a job is. Blocks are transformer layers.

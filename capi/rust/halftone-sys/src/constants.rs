@@ -68,3 +68,4 @@ pub const HT_PHASE_REPLAY: i32 = 1;
 pub const HT_PHASE_COLLECT: i32 = 2;
 pub const HT_PHASE_SOLVE: i32 = 3;
 pub const HT_PHASE_WRITE: i32 = 4;
+pub const HT_PHASE_TUNE: i32 = 6;

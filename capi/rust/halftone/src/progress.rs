@@ -17,6 +17,8 @@ pub enum Phase {
     Solve,
     /// A block was written and recorded.
     Write,
+    /// A step of fine-tuning.
+    Tune,
     /// Of a newer library.
     Other(i32),
 }
@@ -56,6 +58,7 @@ impl<'a> Progress<'a> {
             ffi::HT_PHASE_COLLECT => Phase::Collect,
             ffi::HT_PHASE_SOLVE => Phase::Solve,
             ffi::HT_PHASE_WRITE => Phase::Write,
+            ffi::HT_PHASE_TUNE => Phase::Tune,
             other => Phase::Other(other),
         };
         // SAFETY: as the caller says.
