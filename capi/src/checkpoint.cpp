@@ -53,8 +53,7 @@ ht_status ht_checkpoint_matrix(const ht_checkpoint* checkpoint, const char* modu
     require_given(module, "ht_checkpoint_matrix: module");
     require_given(result, "ht_checkpoint_matrix: result");
     auto matrix = self.checkpoint.quantized(module);
-    require(matrix != nullptr, Status::NotFound, self.checkpoint.directory().string(), ": no quantised module '",
-            module, "'");
+    require(matrix != nullptr, Status::NotFound, self.checkpoint.name(), ": no quantised module '", module, "'");
     const DType dtype = matrix->scale_type();
     give_out(result, self.shared(), std::move(*matrix), "", dtype);
   });

@@ -47,13 +47,17 @@ void dismiss(const void* handle) noexcept;
 /// Null if it is not alive.
 std::shared_ptr<Handle> find_handle(const void* handle) noexcept;
 
-/// A live handle of type T. Throws Status::InvalidArgument, naming `what`.
+/// What find_handle(handle) found, as what it is. Throws Status::InvalidArgument, naming `what`.
+template <class T>
+std::shared_ptr<T> live(const T* handle, const std::shared_ptr<Handle>& found, const char* what) {
+  require(handle != nullptr, Status::InvalidArgument, what, " is NULL");
+  auto self = std::dynamic_pointer_cast<T>(found);
+  require(self != nullptr, Status::InvalidArgument, what, " is no live handle of its kind");
+  return self;
+}
 template <class T>
 std::shared_ptr<T> live(const T* handle, const char* what) {
-  require(handle != nullptr, Status::InvalidArgument, what, " is NULL");
-  auto found = std::dynamic_pointer_cast<T>(find_handle(handle));
-  require(found != nullptr, Status::InvalidArgument, what, " is no live handle of its kind");
-  return found;
+  return live(handle, find_handle(handle), what);
 }
 
 /// Marks a handle as in use as long as it lives. Throws Status::Conflict.
@@ -96,9 +100,9 @@ ht_status guarded(Handle* owner, Body&& body) noexcept {
 /// An entry function on a live handle: body(T&) runs while it is marked as in use.
 template <class T, class Body>
 ht_status on_handle(const T* handle, Use::Kind kind, const char* what, Body&& body) noexcept {
-  std::shared_ptr<Handle> owner = find_handle(handle);
+  const std::shared_ptr<Handle> owner = find_handle(handle);
   return guarded(owner.get(), [&] {
-    const std::shared_ptr<T> self = live(handle, what);
+    const std::shared_ptr<T> self = live(handle, owner, what);
     const Use use(*self, kind, what);
     body(*self);
   });

@@ -17,10 +17,6 @@ MatrixView<const std::int32_t> row_of(const std::vector<std::int32_t>& list) {
   return {list.data(), 1, static_cast<Index>(list.size())};
 }
 
-ScaleType scale_type_of(DType type) {
-  return type == DType::F16 ? ScaleType::F16 : type == DType::BF16 ? ScaleType::BF16 : ScaleType::F32;
-}
-
 /// The part of that name, which must not be empty.
 ht_matrix part_of(const QuantizedMatrix& matrix, std::string_view name) {
   ht_matrix part{};
@@ -93,7 +89,7 @@ MatrixPlan plan_of(const ht_result& result, const char* module) {
   plan.grid.group_size = matrix.group_size() == matrix.cols() ? -1 : matrix.group_size();
   plan.grid.symmetric = !matrix.binary_coded() && matrix.uniform().symmetric;
   plan.grid.minimum_zero = smallest_zero(matrix) > 0 ? 1 : 0;
-  plan.grid.scale_type = scale_type_of(matrix.scale_type());
+  plan.grid.scale_type = scale_type_of(matrix.scale_type()).value();
   plan.group_index = !matrix.group_index.empty();
   plan.outlier_columns = static_cast<Index>(matrix.outliers.columns.size());
   plan.binary_coded = matrix.binary_coded();

@@ -59,9 +59,7 @@ class WeightedRounding {
     check_weights(name, *context_, W, prepared.statistics->width());
     UniformGrids<Scalar, Backend> grids(*context_, grid(), W.rows, grid().groups(W.cols));
     grids.fit_all(*context_, W, prepared.importance.data());
-    std::vector<std::int32_t> groups(static_cast<std::size_t>(W.cols));
-    for (Index j = 0; j < W.cols; ++j)
-      groups[static_cast<std::size_t>(j)] = static_cast<std::int32_t>(j / grid().group_columns(W.cols));
+    const std::vector<std::int32_t> groups = groups_of_columns(W.cols, grid().group_columns(W.cols));
     auto Q = context_->upload(W);
     auto codes = context_->template allocate<std::uint8_t>(W.rows, W.cols);
     round_block(*context_, grids.cells(groups.data()), Q.view(), codes.view());

@@ -1,9 +1,8 @@
 // What nn.cpp and nn_backward.cpp share: how work is cut by rows, and what shapes are refused.
 #pragma once
 
-#include <algorithm>  // max
-
 #include "halftone/backend/nn.hpp"
+#include "halftone/backend/rows.hpp"
 
 namespace halftone::detail {
 
@@ -12,11 +11,8 @@ inline constexpr Index grain = 1 << 14;
 
 /// Calls body(row) for every row of a matrix of `cols` columns.
 template <class Body>
-void for_rows(const Context<Cpu>& context, Index rows, Index cols, Body body) {
-  const Index piece = std::max<Index>(1, grain / std::max<Index>(1, cols));
-  parallel_pieces(rows > piece ? context.threads() : 1, rows, piece, [&](Index first, Index last) {
-    for (Index row = first; row < last; ++row) body(row);
-  });
+void for_rows(const Context<Cpu>& context, Index rows, Index cols, Body&& body) {
+  each_row(context, rows, cols, body, grain);
 }
 
 template <class A, class B>

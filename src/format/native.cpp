@@ -43,8 +43,7 @@ std::pair<Index, Index> read_shape(const TensorSource& source, const std::string
 }
 
 ScaleType read_scale_type(const TensorSource& source, const std::string& name) {
-  for (const ScaleType type : {ScaleType::F16, ScaleType::BF16, ScaleType::F32})
-    if (source.info(name).dtype == dtype_of(type)) return type;
+  if (const auto type = scale_type_of(source.info(name).dtype)) return *type;
   refuse(source, name, concat("is of type ", dtype_name(source.info(name).dtype), ", wanted F16, BF16 or F32"));
 }
 

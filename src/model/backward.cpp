@@ -3,6 +3,7 @@
 #include <algorithm>  // any_of, find, max
 #include <utility>    // move
 
+#include "halftone/backend/arrange.hpp"
 #include "model/block_operands.hpp"
 
 namespace halftone {
@@ -67,11 +68,6 @@ struct OpBackward {
     add_backward<S>(context, arriving(op.out), leaving(op.b, 1));
   }
 };
-
-template <class S>
-void clear(MatrixView<S> view) {
-  for (Index row = 0; row < view.rows; ++row) std::fill_n(view.row(row), view.cols, S(0));
-}
 
 /// Throws unless the values that the plan reads are there, and the gradients at the block's ends fit.
 template <class S>
@@ -140,7 +136,7 @@ void BackwardRunner<S, Backend>::run(const BlockWeights<S, Backend>& weights, st
   add_backward<S>(*context_, d_output, {slots[static_cast<std::size_t>(program_->output)]});
   slots[static_cast<std::size_t>(program_->input)] = d_input;
   for (const BackwardStep& step : plan_.steps) {
-    for (const int slot : step.cleared) clear(slots[static_cast<std::size_t>(slot)]);
+    for (const int slot : step.cleared) set_zero(*context_, slots[static_cast<std::size_t>(slot)]);
     const OpBackward<S, Backend> backward{*context_, weights, rotary_, length_, values, slots, step, gradients, add};
     std::visit(backward, program_->ops[static_cast<std::size_t>(step.op)]);
   }

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>  // move
 
+#include "pipeline/run_setup.hpp"
+
 namespace halftone {
 namespace {
 
@@ -20,8 +22,7 @@ class Stopwatch {
 };
 
 RunPlan plan_of(const Context<Cpu>& context, const Model& model, const NamedRecipe& named) try {
-  const auto [windows, length] = calibration_shape(named.recipe.calibration);
-  return make_plan(context, model, named.recipe, windows, length);
+  return plan_over(context, model, named.recipe, 0, 0);
 } catch (const Error& error) {
   fail(error.status(), "recipe '", named.name, "': ", error.what());
 }

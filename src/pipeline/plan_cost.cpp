@@ -119,15 +119,15 @@ Index batch_tokens(const RunPlan& plan) { return std::min<Index>(plan.tune.batch
 
 /// While a window is trained: its input, the stream ahead and the quantised one; originals of all its blocks and copies
 /// of those that are trained; of every trained weight its latent number, gradient, both moments, code and original.
-MemoryEstimate window_memory(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                             const TuneWindow& window) {
+MemoryEstimate window_memory(const Model& model, const RunPlan& plan, const TuneWindow& window,
+                             const BlockChain<float>& chain) {
   MemoryEstimate memory;
   const BlockProgram& last = model.program(window.until - 1);
   const Index hidden = 4 * last.slot_widths[static_cast<std::size_t>(last.output)];
   memory.streams = (plan.moments >= Moments::Cross ? 4 : 3) * hidden * plan.tokens();
   for (Index block = window.first; block < window.until; ++block)
     memory.weights += (block < window.last ? 2 : 1) * parameter_bytes(model.program(block));
-  memory.tuning = tuned_chain(context, model, plan, window).bytes(batch_tokens(plan)) + 4 * hidden * batch_tokens(plan);
+  memory.tuning = chain.bytes(batch_tokens(plan)) + 4 * hidden * batch_tokens(plan);
   for (Index block = window.first; block < window.last; ++block)
     for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
       for (const PlannedMatrix& planned : stage.matrices)
@@ -197,8 +197,9 @@ void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {
   }
   for (const TuneWindow& window :
        plan.tune.steps > 0 ? tune_windows(model.blocks(), plan.tune) : std::vector<TuneWindow>()) {
-    keep_larger(most, window_memory(context, model, plan, window));
-    const BlockFlops step = tuned_chain(context, model, plan, window).flops(batch_tokens(plan));
+    const BlockChain<float> chain = tuned_chain(context, model, plan, window);
+    keep_larger(most, window_memory(model, plan, window, chain));
+    const BlockFlops step = chain.flops(batch_tokens(plan));
     plan.flops += plan.tune.steps * (step.forward + step.backward);
   }
   most.process = resident_bytes() + later_pages + (plan.streams() > 0 ? product_pages : 0);

@@ -91,12 +91,12 @@ json or_null(const std::optional<T>& value) {
 
 /// {"steps": 300, "lookahead": 1}; as with --tune, what is not named keeps its default.
 void read_tune(JsonFields& fields, TuneOptions& tune) {
-  const json* given = fields.find("tune");
-  if (given == nullptr) return;
-  fields.check(given->is_object(), "tune", *given, "an object of options");
+  const json* object = fields.find("tune");
+  if (object == nullptr) return;
+  const JsonFields given(*object, fields.who(), fields.path_of("tune"));
   std::string text;
-  for (const auto& [name, value] : given->items())
-    text += concat(text.empty() ? "" : ",", name, "=", value.is_string() ? value.get<std::string>() : value.dump());
+  for (const auto& [name, value] : object->items())
+    text += concat(text.empty() ? "" : ",", name, "=", option_value(given, name, value));
   tune = parse_tune(text);
 }
 

@@ -46,8 +46,7 @@ float into_cell(float latent, float code, double margin) {
 }
 
 ScaleType stored_type(DType type) {
-  for (const ScaleType scale_type : {ScaleType::F16, ScaleType::BF16, ScaleType::F32})
-    if (dtype_of(scale_type) == type) return scale_type;
+  if (const auto stored = scale_type_of(type)) return *stored;
   fail(Status::Unsupported, "tune: numbers of a grid are stored as ", dtype_name(type), ", wanted f16, bf16 or f32");
 }
 

@@ -14,7 +14,10 @@ namespace halftone {
 
 namespace detail {
 /// Rows of one unit of work: about 64 Ki elements, whatever the number of threads.
-inline Index rows_of_unit(Index cols) { return std::max<Index>(1, (Index{1} << 16) / std::max<Index>(cols, 1)); }
+inline constexpr Index elements_of_unit = Index{1} << 16;
+inline Index rows_of_unit(Index cols, Index elements = elements_of_unit) {
+  return std::max<Index>(1, elements / std::max<Index>(cols, 1));
+}
 }  // namespace detail
 
 /// Where an element stands.

@@ -5,10 +5,10 @@
 
 namespace halftone::detail {
 
-/// Calls body(row) for every row of a matrix with `cols` columns, in parallel.
+/// Calls body(row) for every row of a matrix with `cols` columns, in parallel by units of about `elements` of it.
 template <class Body>
-void each_row(const Context<Cpu>& context, Index rows, Index cols, Body&& body) {
-  parallel_pieces(context.threads(), rows, rows_of_unit(cols), [&](Index first, Index last) {
+void each_row(const Context<Cpu>& context, Index rows, Index cols, Body&& body, Index elements = elements_of_unit) {
+  parallel_pieces(context.threads(), rows, rows_of_unit(cols, elements), [&](Index first, Index last) {
     for (Index r = first; r < last; ++r) body(r);
   });
 }

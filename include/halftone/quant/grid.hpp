@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "halftone/core/dtype.hpp"
 #include "halftone/core/float16.hpp"
@@ -31,6 +32,12 @@ struct EnumWords<ScaleType> {
 };
 constexpr DType dtype_of(ScaleType type) {
   return type == ScaleType::F16 ? DType::F16 : type == ScaleType::BF16 ? DType::BF16 : DType::F32;
+}
+/// Inverse of dtype_of; nothing for a type that scales are not stored in.
+constexpr std::optional<ScaleType> scale_type_of(DType type) {
+  for (const ScaleType known : {ScaleType::F16, ScaleType::BF16, ScaleType::F32})
+    if (dtype_of(known) == type) return known;
+  return std::nullopt;
 }
 
 /// What a uniform grid may be. Group: consecutive input columns that share a scale and a zero.

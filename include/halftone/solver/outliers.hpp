@@ -47,8 +47,7 @@ std::vector<double> column_sensitivities(const Context<Backend>& context, GridOp
     const MatrixView<S> rounded = values.view().middle_rows(0, rows);
     UniformGrids<S, Backend> grids(context, grid, rows, grid.groups(W.cols));
     grids.fit_all(context, weights, importance);
-    set_zero(context, rounded);
-    add_scaled(context, rounded, S(1), weights);
+    convert(context, weights, rounded);
     round_block(context, grids.cells(groups.data()), rounded, codes.view().middle_rows(0, rows));
     add_scaled(context, rounded, S(-1), weights);
     const std::vector<double> squares = column_squares(context, MatrixView<const S>(rounded));

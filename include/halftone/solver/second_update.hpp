@@ -105,8 +105,7 @@ class SecondSums {
     if (empty() || first == W_.cols) return 0;
     const Index count = W_.cols - first;
     const auto columns = moved(first, first, count);
-    set_zero(*context_, W_.middle_cols(first, count));
-    add_scaled(*context_, W_.middle_cols(first, count), Scalar(1), columns.view());
+    convert(*context_, columns.view(), W_.middle_cols(first, count));
     const MatrixView<const Scalar> sums = std::as_const(sums_).view().middle_cols(first, count);
     return term_.strength * term_.strength * inner_product(*context_, sums, sums);
   }
