@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
   add("gptq", "gptq", {});
   add("gptq, weighted grid", "gptq", {{"grid", "hessian"}});
   add("gptqv2", "gptqv2", {{"fallback", "false"}});
-  add("gptqv2, pre", "gptqv2", {{"fallback", "false"}, {"second", "pre"}});
+  add("gptqv2, the rounded columns", "gptqv2", {{"fallback", "false"}, {"second", "reference"}});
   add("gptqv2, with fallback", "gptqv2", {});
   add("shift", "gptq", {{"target", "shift"}, {"fallback", "false"}});
   add("owq, 0.4 %, the same grid", "owq", {{"outlier_columns", "0.004"}});

@@ -37,6 +37,7 @@ TEST_CASE("GPTAQ's own program gives the same codes") {
         options.grid = {.bits = bits, .group_size = -1, .scale_type = ScaleType::F16};
         options.act_order = act_order;
         options.block_size = block;
+        options.target.second = SecondMode::Reference;
         const std::string name =
             "w" + std::to_string(bits) + (act_order ? "_act" : "") + "_b" + std::to_string(block) + ".codes";
         const GptqV2Solver<float, Cpu> solver(context, options);

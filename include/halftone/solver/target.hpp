@@ -31,7 +31,7 @@ struct TargetOptions {
   Target target = Target::Symmetric;
   RealOrAuto alpha = 0.25;
   RealOrAuto beta = 1;
-  SecondMode second = SecondMode::Reference;
+  SecondMode second = SecondMode::Pre;
   bool fallback = true;
 
   template <class Self, class Visitor>
@@ -42,7 +42,7 @@ struct TargetOptions {
     visit(real_or_auto("beta", self.beta, 0, 1,
                        "β of the exact target: 1 all the way, less pulls back to the weights; auto: as for alpha"));
     visit(choice("second", self.second,
-                 "columns that GPTQv2's update multiplies: reference (its code), pre (its paper)"));
+                 "columns that GPTQv2's update multiplies: pre (its paper's), reference (its code's)"));
     visit(flag("fallback", self.fallback, "where an asymmetric target ends worse by its own objective, solve without"));
   }
 
