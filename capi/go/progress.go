@@ -25,12 +25,19 @@ type Progress struct {
 	SecondsLeft            float64 // estimate; negative while there is nothing to go by
 	Module                 string  // the matrix that was just solved; else empty
 	RelativeError          float64 // of its outputs; else 0
+	// In PhaseTune; else 0: blocks TunedFirst up to, not including, TunedLast are tuned together; Step is 1 to Steps;
+	// Loss is that of the step's batch, error of the outputs over the outputs, both squared and weighted.
+	TunedFirst, TunedLast int64
+	Step, Steps           int64
+	Loss                  float64
 }
 
 func progressOf(now *C.ht_progress) Progress {
 	progress := Progress{Phase: Phase(now.phase), BlocksDone: int64(now.blocks_done), Blocks: int64(now.blocks),
 		MatricesDone: int64(now.matrices_done), Matrices: int64(now.matrices), Seconds: float64(now.seconds),
-		SecondsLeft: float64(now.seconds_left), RelativeError: float64(now.relative_error)}
+		SecondsLeft: float64(now.seconds_left), RelativeError: float64(now.relative_error),
+		TunedFirst: int64(now.tuned_first), TunedLast: int64(now.tuned_last), Step: int64(now.step),
+		Steps: int64(now.steps), Loss: float64(now.loss)}
 	if now.module != nil {
 		progress.Module = C.GoString(now.module)
 	}

@@ -44,7 +44,7 @@ extern "C" {
 
 /* Version of this interface: a program runs with a library of the same major and the same or a newer minor version. */
 #define HT_ABI_MAJOR 1
-#define HT_ABI_MINOR 0
+#define HT_ABI_MINOR 1
 
 /* ---- Status ----------------------------------------------------------------------------------------------------- */
 
@@ -357,6 +357,10 @@ typedef struct ht_progress {
   double seconds_left;   /* estimate; negative while there is nothing to go by */
   const char* module;    /* matrix just solved; else NULL */
   double relative_error; /* of its outputs; else 0 */
+  /* Since 1.1. In HT_PHASE_TUNE; else 0. */
+  int64_t tuned_first, tuned_last; /* blocks [tuned_first, tuned_last) are tuned together */
+  int64_t step, steps;             /* 1 .. steps */
+  double loss; /* of the step's batch: error of the outputs, over the outputs, both squared and weighted */
 } ht_progress;
 
 /* Several times a second, and after each matrix. Nonzero stops the job after the matrix at hand: HT_CANCELLED. What is

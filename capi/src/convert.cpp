@@ -7,7 +7,7 @@ namespace halftone::capi {
 static_assert(sizeof(void*) != 8 || (sizeof(ht_matrix) == matrix_size && sizeof(ht_tensor) == tensor_size &&
                                      sizeof(ht_method) == method_size && sizeof(ht_option) == option_size &&
                                      sizeof(ht_format) == format_size && sizeof(ht_feature) == feature_size &&
-                                     sizeof(ht_source) == source_size && sizeof(ht_progress) == progress_size));
+                                     sizeof(ht_source) == source_size && sizeof(ht_progress) >= progress_size));
 
 static_assert(HT_OK == static_cast<int>(Status::Ok) &&
               HT_INVALID_ARGUMENT == static_cast<int>(Status::InvalidArgument) &&

@@ -57,6 +57,14 @@ ht_progress progress_of(const Progress& now) {
   out.matrices = now.matrices;
   out.seconds = now.seconds;
   out.seconds_left = now.seconds_left;
+  if (now.report != nullptr) out.relative_error = now.report->relative_error;
+  if (now.tuning != nullptr) {
+    out.tuned_first = now.tuning->first;
+    out.tuned_last = now.tuning->last;
+    out.step = now.tuning->step;
+    out.steps = now.tuning->steps;
+    out.loss = now.tuning->loss;
+  }
   return out;
 }
 
@@ -74,10 +82,7 @@ ProgressCallback reporter(ht_job& job) {
     if (job.progress != nullptr) {
       ht_progress out = progress_of(now);
       const std::string module(now.module);
-      if (now.report != nullptr) {
-        out.module = module.c_str();
-        out.relative_error = now.report->relative_error;
-      }
+      if (now.report != nullptr) out.module = module.c_str();
       if (job.progress(job.progress_user, &out) != 0) job.cancelled = true;
     }
     return !job.cancelled;

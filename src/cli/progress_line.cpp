@@ -22,6 +22,12 @@ std::string clock_text(double seconds) {
   return fmt::format("{}:{:02} h", whole / 3600, whole / 60 % 60);
 }
 
+/// "3", "3-5"
+std::string blocks_text(const TuningStep& tuning) {
+  return tuning.last - tuning.first > 1 ? fmt::format("{}-{}", tuning.first, tuning.last - 1)
+                                        : fmt::format("{}", tuning.first);
+}
+
 }  // namespace
 
 ProgressLine::ProgressLine(bool wanted) : on_(wanted && ::isatty(STDERR_FILENO) != 0) {}
@@ -29,9 +35,12 @@ ProgressLine::ProgressLine(bool wanted) : on_(wanted && ::isatty(STDERR_FILENO) 
 void ProgressLine::show(const Progress& progress) {
   if (!on_) return;
   if (progress.report != nullptr)
-    last_layer_ = fmt::format("{} error {:.3g}", progress.module, progress.report->relative_error);
+    what_ = fmt::format("{} error {:.3g}", progress.module, progress.report->relative_error);
+  if (const TuningStep* tuning = progress.tuning)
+    what_ = fmt::format("tuning block{} {} step {}/{} loss {:.3g}", tuning->last - tuning->first > 1 ? "s" : "",
+                        blocks_text(*tuning), tuning->step, tuning->steps, tuning->loss);
   draw(fmt::format("block {}/{}  layer {}/{}  {} left  {}", progress.blocks_done, progress.blocks,
-                   progress.matrices_done, progress.matrices, clock_text(progress.seconds_left), last_layer_),
+                   progress.matrices_done, progress.matrices, clock_text(progress.seconds_left), what_),
        progress.phase == Phase::Write);
 }
 

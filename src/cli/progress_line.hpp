@@ -24,7 +24,7 @@ class ProgressLine {
 
   bool on_;
   bool drawn_ = false;
-  std::string last_layer_;
+  std::string what_;  ///< last heard of
   std::chrono::steady_clock::time_point last_ = {};
 };
 

@@ -44,7 +44,13 @@ Recipe recipe_of(const RecipeArguments& arguments) {
   if (arguments.format) recipe.format = *arguments.format;
   for (const auto& [name, value] : arguments.options) recipe.options[name] = value;
   lay_over(recipe.budget, arguments);
-  if (arguments.tune) recipe.tune = parse_tune(*arguments.tune);
+  if (arguments.effort) {
+    const auto effort = parse_word<Effort>(*arguments.effort);
+    require(effort.has_value(), Status::InvalidArgument, "--effort is '", *arguments.effort,
+            "', wanted low, medium, high or max");
+    recipe.tune = tuning_of(*effort);
+  }
+  if (arguments.tune) recipe.tune = parse_tune(*arguments.tune, arguments.effort ? *recipe.tune : TuneOptions{});
   std::vector<LayerRule> rules;
   for (const std::string& expression : arguments.keep) rules.push_back({expression, true, {}, {}});
   for (const auto& [expression, settings] : arguments.layers) rules.push_back(rule_of(expression, settings));
@@ -97,6 +103,11 @@ void add_recipe_flags(CLI::App& command, RecipeArguments& arguments) {
       ->expected(1)
       ->allow_extra_args(false)
       ->take_all();
+  command
+      .add_option("--effort", arguments.effort,
+                  "how long to tune what the method found: low, not at all; medium, 100 steps a block; high, 300; max, "
+                  "1000 at overlapping pairs [default medium for best, low for the others]")
+      ->type_name("WORD");
   command
       .add_option("--tune", arguments.tune,
                   "fine-tune the solved blocks by gradient: --tune steps=300,nblocks=1,lookahead=1,trainable=latent "

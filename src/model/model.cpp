@@ -142,15 +142,21 @@ BlockWeights<float> Model::load_block(const Context<Cpu>& /*on the CPU nothing m
   return weights;
 }
 
+Matrix<float> Model::final_gain() const {
+  if (!config_.final_norm) return {};
+  const Architecture& a = *config_.architecture;
+  Matrix<float> gain = vector_of(checkpoint_->tensors(), name(a.final_norm) + ".weight", config_.hidden);
+  for (Index j = 0; j < config_.hidden; ++j) gain(0, j) += a.norm_weight_minus_one ? 1.0f : 0.0f;
+  return gain;
+}
+
 HeadWeights Model::load_head() const {
   const Architecture& a = *config_.architecture;
   const TensorSource& tensors = checkpoint_->tensors();
   HeadWeights weights;
-  if (config_.final_norm) {
-    weights.norm = vector_of(tensors, name(a.final_norm) + ".weight", config_.hidden);
-    for (Index j = 0; j < config_.hidden; ++j) weights.norm(0, j) += a.norm_weight_minus_one ? 1.0f : 0.0f;
-    if (a.layer_norm) weights.norm_bias = vector_of(tensors, name(a.final_norm) + ".bias", config_.hidden);
-  }
+  weights.norm = final_gain();
+  if (config_.final_norm && a.layer_norm)
+    weights.norm_bias = vector_of(tensors, name(a.final_norm) + ".bias", config_.hidden);
   if (config_.embedding_width != config_.hidden)
     weights.project = linear_weight(*checkpoint_, name(a.project_out), config_.embedding_width, config_.hidden);
   if (config_.tied_head) {

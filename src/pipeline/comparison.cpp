@@ -20,8 +20,6 @@ void require_names(std::span<const NamedRecipe> recipes) {
   for (const NamedRecipe& named : recipes) {
     require(!named.name.empty() && named.name != original_name, Status::InvalidArgument,
             "compare: a recipe is called '", named.name, "', wanted a name, and not that of the original");
-    require(named.recipe.tune.steps == 0, Status::Unsupported, "compare: recipe '", named.name,
-            "' tunes; quantise with it and compare the results by eval");
     require(names.insert(named.name).second, Status::InvalidArgument, "compare: two recipes are called '", named.name,
             "', wanted different names");
   }
@@ -66,10 +64,13 @@ struct BlockSize {
 /// Tells the caller where the comparison is, and carries its wish to stop.
 class Meter {
  public:
-  Meter(const ProgressCallback& callback, Index blocks) : callback_(callback) { now_.blocks = blocks; }
+  explicit Meter(const ProgressCallback& callback) : callback_(callback) {}
 
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-  void add_work(Index matrices) { now_.matrices += matrices; }
+  void add_work(Index blocks, Index matrices) {
+    now_.blocks += blocks;
+    now_.matrices += matrices;
+  }
   void matrix_done(const std::string& recipe, const LayerReport& layer) {
     ++now_.matrices_done;
     step(Phase::Solve, concat(recipe, ": ", layer.module), &layer.solve);
@@ -80,14 +81,20 @@ class Meter {
     now_.seconds_left = seconds() * left / static_cast<double>(now_.blocks_done);
     step(Phase::Write);
   }
+  void tuned(const TuningStep& tuning) {
+    now_.tuning = &tuning;
+    step(Phase::Tune);
+  }
   /// Throws Status::Cancelled if the caller wants to stop.
   void step(Phase phase, const std::string& module = {}, const SolveReport* report = nullptr) {
     now_.phase = phase;
     now_.module = module;
     now_.report = report;
     now_.seconds = seconds();
-    require(!callback_ || callback_(now_), Status::Cancelled, "compare: stopped as asked, after ", now_.blocks_done,
-            " of ", now_.blocks, " blocks; nothing is kept");
+    const bool go_on = !callback_ || callback_(now_);
+    now_.tuning = nullptr;
+    require(go_on, Status::Cancelled, "compare: stopped as asked, after ", now_.blocks_done, " of ", now_.blocks,
+            " blocks; nothing is kept");
   }
 
  private:
@@ -101,18 +108,23 @@ class Comparison {
  public:
   Comparison(const Context<Cpu>& context, const Model& model, std::deque<Contender>& contenders,
              MatrixView<const std::int32_t> calibration, MatrixView<const std::int32_t> ids, Meter& meter)
-      : context_(context), model_(model), contenders_(contenders), ids_(ids), meter_(meter) {
+      : context_(context), model_(model), contenders_(contenders), calibration_(calibration), ids_(ids), meter_(meter) {
     const auto inputs = ids.middle_cols(0, ids.cols - 1);
     evaluation_.emplace(context, model.embed(context, inputs), inputs.cols);
-    for (Contender& contender : contenders) contender.begin(calibration, *evaluation_);
+    for (Contender& contender : contenders) {
+      contender.begin(calibration, *evaluation_);
+      if (!contender.tunes()) together_.push_back(&contender);
+    }
     if (full_is_needed([](const Contender& contender) { return contender.needs_full_in(0); }))
       full_.emplace(context, model.embed(context, calibration), calibration.cols);
   }
 
-  void run_block(Index block);
+  void run();
   void evaluate(ComparisonReport& report);
 
  private:
+  void run_block(Index block);
+  void run_tuned(Contender& contender);
   template <class Test>
   bool full_is_needed(Test&& test) const {
     return std::any_of(contenders_.begin(), contenders_.end(), test);
@@ -123,7 +135,8 @@ class Comparison {
   const Context<Cpu>& context_;
   const Model& model_;
   std::deque<Contender>& contenders_;
-  MatrixView<const std::int32_t> ids_;
+  std::vector<Contender*> together_;  ///< those that do not tune
+  MatrixView<const std::int32_t> calibration_, ids_;
   Meter& meter_;
   std::optional<Stream<float>> evaluation_;  ///< of the original
   std::optional<Stream<float>> full_;        ///< calibration, only while a recipe asks for cross moments
@@ -135,21 +148,38 @@ const Stream<float>* Comparison::full_at(Index block, std::size_t stage, const B
   return &*full_;
 }
 
+void Comparison::run() {
+  for (Index block = 0; block < model_.blocks(); ++block) run_block(block);
+  for (Contender& contender : contenders_)
+    if (contender.tunes()) run_tuned(contender);
+}
+
+void Comparison::run_tuned(Contender& contender) {
+  Index blocks_done = 0;
+  const auto progress = [&](const Progress& now) {
+    if (now.tuning != nullptr) meter_.tuned(*now.tuning);
+    for (; blocks_done < now.blocks_done; ++blocks_done) meter_.block_done();
+    return true;
+  };
+  contender.walk(calibration_, progress,
+                 [&](const LayerReport& layer) { meter_.matrix_done(contender.name(), layer); });
+}
+
 void Comparison::run_block(Index block) {
   const BlockProgram& program = model_.program(block);
   const BlockWeights<float> original = model_.load_block(context_, block);
-  for (Contender& contender : contenders_) contender.enter(block, original);
+  for (Contender* contender : together_) contender->enter(block, original);
   if (full_) full_->enter(program);
   for (std::size_t stage = 0; stage < program.stages.size(); ++stage) {
     meter_.step(Phase::Collect);
     const Stream<float>* full = full_at(block, stage, original);
-    for (Contender& contender : contenders_)
-      contender.solve(block, static_cast<int>(stage), full,
-                      [&](const LayerReport& layer) { meter_.matrix_done(contender.name(), layer); });
+    for (Contender* contender : together_)
+      contender->solve(block, static_cast<int>(stage), full,
+                       [&](const LayerReport& layer) { meter_.matrix_done(contender->name(), layer); });
   }
-  for (Contender& contender : contenders_) {
+  for (Contender* contender : together_) {
     meter_.step(Phase::Collect);
-    contender.leave(block);
+    contender->leave(block);
   }
   if (full_is_needed([&](const Contender& contender) { return contender.needs_full_after(block); }))
     full_->advance(original, program.size());
@@ -192,24 +222,25 @@ ComparisonReport compare_recipes(const Context<Cpu>& context, const Model& model
   require_names(recipes);
   require_evaluation_windows(model, ids);
   const Calibration calibration = shared_calibration(recipes);
-  Meter meter(progress, model.blocks());
+  Meter meter(progress);
+  meter.add_work(model.blocks(), 0);
   meter.step(Phase::Open);
   std::deque<Contender> contenders;
-  Moments moments = Moments::None;
+  bool calibrated = false;
   for (NamedRecipe named : recipes) {
     named.recipe.calibration = calibration;
     const RunPlan& plan = contenders.emplace_back(context, model, named).plan();
-    moments = std::max(moments, plan.moments);
-    meter.add_work(plan.matrices());
+    calibrated = calibrated || plan.streams() > 0;
+    meter.add_work(contenders.back().tunes() ? model.blocks() : 0, plan.matrices());
   }
   Matrix<std::int32_t> calibration_ids;
-  if (moments != Moments::None)
+  if (calibrated)
     calibration_ids =
         load_windows(calibration.file, model.checkpoint().directory(), model.vocabulary(), calibration.windows);
 
   ComparisonReport report;
   report.model = model.checkpoint().name();
-  report.calibration = moments == Moments::None ? "" : calibration.file.string();
+  report.calibration = calibrated ? calibration.file.string() : "";
   report.calibration_windows = calibration_ids.rows();
   report.calibration_length = calibration_ids.cols();
   report.evaluation_windows = ids.rows;
@@ -217,7 +248,7 @@ ComparisonReport compare_recipes(const Context<Cpu>& context, const Model& model
   report.original.name = original_name;
   report.original.bytes = contenders.front().plan().checkpoint_bytes;
   Comparison comparison(context, model, contenders, calibration_ids, ids, meter);
-  for (Index block = 0; block < model.blocks(); ++block) comparison.run_block(block);
+  comparison.run();
   comparison.evaluate(report);
   report.seconds = meter.seconds();
   report.peak_bytes = peak_resident_bytes();

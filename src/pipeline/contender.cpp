@@ -9,15 +9,16 @@
 namespace halftone {
 namespace {
 
-/// Adds the time of a scope to a sum.
+/// Adds the time of a scope to a sum, or with sign −1 takes it away.
 class Stopwatch {
  public:
-  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
-  ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  explicit Stopwatch(double& seconds, double sign = 1) : seconds_(seconds), sign_(sign) {}
+  ~Stopwatch() { seconds_ += sign_ * std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
   Stopwatch(const Stopwatch&) = delete;
 
  private:
   double& seconds_;
+  double sign_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
@@ -52,14 +53,51 @@ Contender::Contender(const Context<Cpu>& context, const Model& model, const Name
 }
 
 void Contender::begin(MatrixView<const std::int32_t> calibration, const Stream<float>& evaluation) {
-  stream_.emplace(context_, model_, plan_, calibration);
+  if (!tunes()) stream_.emplace(context_, model_, plan_, calibration);
   evaluation_.emplace(evaluation);
+}
+
+/// Where the walk of a recipe that tunes puts its matrices: the evaluation's hidden states follow a block behind.
+class Contender::Follower final : public WalkOutput {
+ public:
+  Follower(Contender& contender, const LayerCallback& solved)
+      : contender_(contender), format_(find_format(contender.plan_.format)), solved_(solved) {}
+
+  Index finished_blocks() const override { return 0; }
+  Matrix<float> stored_values(const PlannedMatrix& planned) const override {
+    fail(Status::Internal, planned.matrix.module, ": a comparison has no finished blocks");
+  }
+  void write(const PlannedMatrix& planned, const QuantizedMatrix& solved, const LayerReport&) override {
+    contender_.count(planned, solved);
+    values_.emplace_back(planned.linear, format_.stored_values(planned.matrix, solved));
+    solved_(contender_.result_.layers.back());
+  }
+  void block_done(Index block) override {
+    const Stopwatch left_out(contender_.result_.seconds, -1);
+    BlockWeights<float> weights = contender_.model_.load_block(contender_.context_, block);
+    for (auto& [linear, values] : values_) weights.linears[static_cast<std::size_t>(linear)] = std::move(values);
+    values_.clear();
+    contender_.pass_evaluation(block, weights);
+  }
+
+ private:
+  Contender& contender_;
+  const Format& format_;
+  const LayerCallback& solved_;
+  std::vector<std::pair<int, Matrix<float>>> values_;  // of the block's linears
+};
+
+void Contender::walk(MatrixView<const std::int32_t> calibration, const ProgressCallback& progress,
+                     const LayerCallback& solved) {
+  const Stopwatch watch(result_.seconds);
+  ProgressMeter meter(plan_, progress, "nothing is kept");
+  Follower output(*this, solved);
+  walk_model(context_, model_, plan_, calibration, output, meter);
 }
 
 void Contender::enter(Index block, BlockWeights<float> original) { stream_->enter(block, std::move(original)); }
 
-void Contender::solve(Index block, int stage, const Stream<float>* full,
-                      const std::function<void(const LayerReport&)>& solved) {
+void Contender::solve(Index block, int stage, const Stream<float>* full, const LayerCallback& solved) {
   for (const PlannedStage& planned : plan_.blocks[static_cast<std::size_t>(block)]) {
     if (planned.stage != stage) continue;
     const Stopwatch watch(result_.seconds);
@@ -85,8 +123,12 @@ void Contender::leave(Index block) {
     const Stopwatch watch(result_.seconds);
     weights = stream_->leave();
   }
+  pass_evaluation(block, *weights);
+}
+
+void Contender::pass_evaluation(Index block, const BlockWeights<float>& weights) {
   evaluation_->enter(model_.program(block));
-  evaluation_->advance(*weights, model_.program(block).size());
+  evaluation_->advance(weights, model_.program(block).size());
 }
 
 ComparedModel Contender::finish(const Evaluation& evaluation, double block_weights, double block_bits) {

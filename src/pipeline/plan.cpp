@@ -243,7 +243,7 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   plan_tensors(checkpoint.tensors(), plan);
   plan_totals(plan);
   note_budget(recipe.budget, plan);
-  plan.tune = recipe.tune;
+  plan.tune = recipe.tuning();
   check_tune(plan.tune);
   require(plan.streams() == 0 || !no_data, Status::InvalidArgument,
           plan.moments == Moments::None ? concat("tuning") : concat("method ", recipe.method),

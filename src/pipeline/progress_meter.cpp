@@ -11,6 +11,8 @@ ProgressMeter::ProgressMeter(const RunPlan& plan, const ProgressCallback& callba
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
       for (const PlannedMatrix& planned : stage.matrices) work_ += work_of(planned);
+  if (plan.tune.steps == 0) return;
+  for (const TuneWindow& window : tune_windows(now_.blocks, plan.tune)) work_ += work_of(window);
 }
 
 double ProgressMeter::seconds() const {
@@ -19,11 +21,27 @@ double ProgressMeter::seconds() const {
 
 /// Flops of a matrix and its share of forward passes and statistics, up to a factor.
 double ProgressMeter::work_of(const PlannedMatrix& planned) const {
-  const double elements = static_cast<double>(planned.matrix.rows) * static_cast<double>(planned.matrix.cols);
-  const auto tokens = static_cast<double>(plan_.tokens());
-  const double trained = std::min(tokens, static_cast<double>(plan_.tune.batch) * static_cast<double>(plan_.length));
-  const double tuning = 6.0 * plan_.tune.steps * trained * (1 + plan_.tune.lookahead);
-  return elements * (static_cast<double>(planned.matrix.cols) + 2 * plan_.streams() * tokens + tuning);
+  const auto cols = static_cast<double>(planned.matrix.cols), tokens = static_cast<double>(plan_.tokens());
+  return static_cast<double>(planned.matrix.rows) * cols * (cols + 2 * plan_.streams() * tokens);
+}
+
+/// Flops of all steps of a window up to the same factor: 6 a weight and token where it is trained, 4 where it is not.
+double ProgressMeter::work_of(const TuneWindow& window) const {
+  const auto tokens = static_cast<double>(std::min<Index>(plan_.tune.batch, plan_.windows) * plan_.length);
+  double flops = 0;
+  for (Index block = window.first; block < window.until; ++block)
+    for (const PlannedStage& stage : plan_.blocks[static_cast<std::size_t>(block)])
+      for (const PlannedMatrix& planned : stage.matrices)
+        flops += (block < window.last ? 6 : 4) * static_cast<double>(planned.matrix.rows * planned.matrix.cols);
+  return flops * tokens * plan_.tune.steps;
+}
+
+void ProgressMeter::tuned(const TuneWindow& window, const TuningStep& step) {
+  work_done_ += work_of(window) / step.steps;
+  now_.tuning = &step;
+  report(Phase::Tune);
+  now_.tuning = nullptr;
+  check();
 }
 
 bool ProgressMeter::report(Phase phase, std::string_view module, const SolveReport* solve) {

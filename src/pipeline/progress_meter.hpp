@@ -26,11 +26,16 @@ class ProgressMeter {
   /// A block that an earlier run finished: its matrices count as done, but not as work of this run.
   void skip_block(const std::vector<PlannedStage>& stages);
   void matrix_done(const PlannedMatrix& planned);
+  /// A window that an earlier run finished.
+  void skip_window(const TuneWindow& window) { work_ -= work_of(window); }
+  /// One more step of a window is done; throws as `check`.
+  void tuned(const TuneWindow& window, const TuningStep& step);
   void block_done() { ++now_.blocks_done; }
   Index blocks_done() const { return now_.blocks_done; }
 
  private:
   double work_of(const PlannedMatrix& planned) const;
+  double work_of(const TuneWindow& window) const;
 
   const RunPlan& plan_;
   const ProgressCallback& callback_;

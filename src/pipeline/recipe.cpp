@@ -89,15 +89,23 @@ json or_null(const std::optional<T>& value) {
   return value ? json(*value) : json(nullptr);
 }
 
-/// {"steps": 300, "lookahead": 1}; as with --tune, what is not named keeps its default.
-void read_tune(JsonFields& fields, TuneOptions& tune) {
+/// "effort": "high", and "tune": {"steps": 300, "lookahead": 1} over it; as with --tune, what is not named keeps its
+/// default.
+void read_tune(JsonFields& fields, std::optional<TuneOptions>& tune) {
+  std::string word;
+  fields.read("effort", word);
+  if (!word.empty()) {
+    const auto effort = parse_word<Effort>(word);
+    fields.check(effort.has_value(), "effort", word, "low, medium, high or max");
+    tune = tuning_of(*effort);
+  }
   const json* object = fields.find("tune");
   if (object == nullptr) return;
   const JsonFields given(*object, fields.who(), fields.path_of("tune"));
   std::string text;
   for (const auto& [name, value] : object->items())
     text += concat(text.empty() ? "" : ",", name, "=", option_value(given, name, value));
-  tune = parse_tune(text);
+  tune = parse_tune(text, word.empty() ? TuneOptions{} : *tune);
 }
 
 json tune_json(const TuneOptions& tune) {
@@ -171,7 +179,7 @@ json recipe_json(const Recipe& recipe) {
                    {"target_bits", recipe.budget.target_bits},
                    {"budget", word_of(recipe.budget.rule)},
                    {"budget_shares", recipe.budget.shares}};
-  if (recipe.tune.steps > 0) document["tune"] = tune_json(recipe.tune);
+  if (recipe.tune) document["tune"] = tune_json(*recipe.tune);
   return document;
 }
 

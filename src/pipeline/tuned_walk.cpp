@@ -22,8 +22,10 @@ void TunedWalk::run() {
   const bool overlapping = plan_.tune.step > 0 && plan_.tune.step < plan_.tune.nblocks;
   const Index finished = output_.finished_blocks();
   std::size_t next = 0;
-  for (; !overlapping && next < windows.size() && windows[next].settled <= finished; ++next)
+  for (; !overlapping && next < windows.size() && windows[next].settled <= finished; ++next) {
     for (Index block = windows[next].first; block < windows[next].settled; ++block) replay(block);
+    meter_.skip_window(windows[next]);
+  }
   for (; next < windows.size(); ++next) {
     const TuneWindow& window = windows[next];
     Matrix<float> input = quantised_.hidden();
@@ -34,25 +36,25 @@ void TunedWalk::run() {
   }
 }
 
-const BlockWeights<float>& TunedWalk::original(Index block) {
+BlockWeights<float>& TunedWalk::original(Index block) {
   const auto found = originals_.find(block);
   return found != originals_.end() ? found->second
                                    : originals_.emplace(block, model_.load_block(context_, block)).first->second;
+}
+
+/// Takes a stream of the original model through a block.
+void TunedWalk::pass(Stream<float>& stream, Index block) {
+  stream.enter(model_.program(block));
+  stream.advance(original(block), model_.program(block).size());
 }
 
 /// A block that an earlier run finished: all streams pass through it.
 void TunedWalk::replay(Index block) {
   meter_.step(Phase::Replay);
   const auto& stages = plan_.blocks[static_cast<std::size_t>(block)];
-  const BlockProgram& program = model_.program(block);
-  const BlockWeights<float>& weights = original(block);
-  for (Stream<float>* stream : {full_ ? &*full_ : nullptr, ahead_block_ == block ? &ahead_ : nullptr}) {
-    if (stream == nullptr) continue;
-    stream->enter(program);
-    stream->advance(weights, program.size());
-    if (stream == &ahead_) ++ahead_block_;
-  }
-  quantised_.enter(block, weights);
+  if (full_) pass(*full_, block);
+  pass(ahead_, ahead_block_++);
+  quantised_.enter(block, original(block));
   for (const PlannedStage& stage : stages)
     for (const PlannedMatrix& planned : stage.matrices) quantised_.replace(planned, output_.stored_values(planned));
   quantised_.leave();
@@ -92,40 +94,36 @@ void TunedWalk::pass_through(Index block) {
 std::vector<float> TunedWalk::channel_weights(Index until) {
   if (plan_.tune.weighting == TuneWeighting::None) return {};
   if (until < model_.blocks()) return squared_gains(model_.program(until), original(until));
-  const HeadWeights head = model_.load_head();
-  std::vector<float> squares(head.norm.data(), head.norm.data() + head.norm.size());
-  for (float& value : squares) value *= value;
-  return squares;
+  return squared_gains(model_.final_gain());
 }
 
 void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, std::size_t number) {
-  for (; ahead_block_ < window.until; ++ahead_block_) {
-    ahead_.enter(model_.program(ahead_block_));
-    ahead_.advance(original(ahead_block_), model_.program(ahead_block_).size());
-  }
+  while (ahead_block_ < window.until) pass(ahead_, ahead_block_++);
+  const auto trained = [&](Index block) { return !solved_.at(block).matrices.empty(); };
+  bool any = false;
+  for (Index block = window.first; block < window.last; ++block) any = any || trained(block);
+  if (!any) return;  // rules keep all of it
   std::vector<TunedBlock> blocks;
-  for (Index block = window.first; block < window.until; ++block) {
-    TunedBlock tuned{&model_.program(block), nullptr, {}};
-    if (block < window.last) {
-      Solved& solved = solved_.at(block);
-      tuned.weights = &solved.weights;
-      for (auto& [planned, matrix] : solved.matrices)
-        tuned.matrices.push_back({planned->linear,
-                                  original(block).linears[static_cast<std::size_t>(planned->linear)].view(), &matrix,
-                                  planned->matrix.grid.minimum_zero});
-    } else {
-      original(block);
-      tuned.weights = &originals_.at(block);  // has no matrices: only read
+  for (Index block = window.first; block < window.last; ++block) {
+    Solved& solved = solved_.at(block);
+    TunedBlock tuned{&model_.program(block), &solved.weights, {}};
+    for (auto& [planned, matrix] : solved.matrices) {
+      const auto linear = static_cast<std::size_t>(planned->linear);
+      tuned.matrices.push_back(
+          {planned->linear, original(block).linears[linear].view(), &matrix, planned->matrix.grid.minimum_zero});
     }
     blocks.push_back(std::move(tuned));
   }
+  for (Index block = window.last; block < window.until; ++block)  // has no matrices: only read
+    blocks.push_back({&model_.program(block), &original(block), {}});
   const std::vector<float> channels = channel_weights(window.until);
   const TuneData data{input, ahead_.hidden().view(), channels.empty() ? nullptr : channels.data(), length_};
+  const auto tell = [&](int step, int steps, double loss) {
+    meter_.tuned(window, {window.first, window.last, step, steps, loss});
+    return true;
+  };
   const TuneReport report = tune_window(context_, plan_.tune, std::move(blocks), data,
-                                        plan_.tune.seed + static_cast<std::int64_t>(number), [&](int, int, double) {
-                                          meter_.step(Phase::Tune);
-                                          return true;
-                                        });
+                                        plan_.tune.seed + static_cast<std::int64_t>(number), tell);
   for (Index block = window.first; block < window.last; ++block)
     for (auto& [planned, matrix] : solved_.at(block).matrices)
       matrix.report.notes.push_back(report.steps > 0

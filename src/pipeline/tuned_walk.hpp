@@ -36,7 +36,8 @@ class TunedWalk {
   void tune(const TuneWindow& window, MatrixView<const float> input, std::size_t number);
   void settle(const TuneWindow& window, Matrix<float> input);
   void write_block(Index block, Solved& solved);
-  const BlockWeights<float>& original(Index block);
+  BlockWeights<float>& original(Index block);
+  void pass(Stream<float>& stream, Index block);
   std::vector<float> channel_weights(Index until);
 
   const Context<Cpu>& context_;

@@ -25,9 +25,20 @@ void check_tune(const TuneOptions& options) {
           ", wanted 0 .. nblocks, ", options.nblocks);
 }
 
-TuneOptions parse_tune(std::string_view text) {
+TuneOptions tuning_of(Effort effort) {
+  constexpr int steps[] = {0, 100, 300, 1000};
   TuneOptions options;
-  options.steps = default_tuning_steps;
+  options.steps = steps[static_cast<int>(effort)];
+  if (effort == Effort::Max) {
+    options.nblocks = 2;
+    options.step = 1;
+  }
+  return options;
+}
+
+TuneOptions parse_tune(std::string_view text, const TuneOptions& base) {
+  TuneOptions options = base;
+  if (options.steps == 0) options.steps = default_tuning_steps;
   std::vector<std::string_view> seen;
   while (!text.empty()) {
     const std::string_view pair = text.substr(0, text.find(','));

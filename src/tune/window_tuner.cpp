@@ -182,15 +182,16 @@ TuneReport tune_window(const Context<Cpu>& context, const TuneOptions& options, 
   return report;
 }
 
+std::vector<float> squared_gains(const Matrix<float>& gain) {
+  std::vector<float> squares(gain.data(), gain.data() + gain.size());
+  for (float& value : squares) value *= value;
+  return squares;
+}
+
 std::vector<float> squared_gains(const BlockProgram& program, const BlockWeights<float>& weights) {
-  for (const Op& op : program.ops) {
-    const auto* norm = std::get_if<NormOp>(&op);
-    if (norm == nullptr || norm->in.slot != program.input || norm->groups != 1) continue;
-    const Matrix<float>& gain = weights.parameters[static_cast<std::size_t>(norm->weight)];
-    std::vector<float> squares(gain.data(), gain.data() + gain.size());
-    for (float& value : squares) value *= value;
-    return squares;
-  }
+  for (const Op& op : program.ops)
+    if (const auto* norm = std::get_if<NormOp>(&op); norm != nullptr && norm->in.slot == program.input)
+      if (norm->groups == 1) return squared_gains(weights.parameters[static_cast<std::size_t>(norm->weight)]);
   return {};
 }
 

@@ -87,6 +87,8 @@ struct Host {
     auto& self = *static_cast<Host*>(user);
     self.wrong_thread += std::this_thread::get_id() != self.thread;
     self.solved += now->phase == HT_PHASE_SOLVE && now->module != nullptr && now->relative_error > 0;
+    self.tuned += now->phase == HT_PHASE_TUNE && now->loss > 0 && now->tuned_last == now->tuned_first + 1 &&
+                  now->step == self.tuned % now->steps + 1;
     return ++self.reports == self.stop_at ? 1 : 0;
   }
   void attach(ht_job* job) {
@@ -101,7 +103,7 @@ struct Host {
   ht_source source = {};
   std::thread::id thread = std::this_thread::get_id();
   std::map<std::string, std::string> received;
-  int reads = 0, sinks = 0, reports = 0, solved = 0, wrong_thread = 0;
+  int reads = 0, sinks = 0, reports = 0, solved = 0, tuned = 0, wrong_thread = 0;
   int fail_read = -1, fail_sink = -1, stop_at = -1;
 };
 
@@ -229,6 +231,21 @@ TEST_CASE("a cancelled run into a directory is resumed and ends in the same byte
   }
   CHECK(cancelled > 2);
   CHECK(same_folder(parts, whole));
+}
+
+TEST_CASE("a job that tunes tells its steps and their loss, and can be stopped at one") {
+  const Fixture fixture;
+  const OwnedJob job = fixture.job(
+      R"({"method": "gptq", "options": {"bits": 2, "group_size": 8}, "format": "native", "tune": {"steps": 5}})");
+  Host host(false);
+  host.attach(job);
+  REQUIRE(ht_job_run(job) == HT_OK);
+  CHECK(host.tuned == 10);
+  CHECK(job_text(job, "report").find("tun") != std::string::npos);
+  Host stopped(false);
+  stopped.stop_at = host.reports - 3;
+  stopped.attach(job);
+  CHECK(ht_job_run(job) == HT_CANCELLED);
 }
 
 TEST_CASE("ht_job_cancel stops a run from another thread") {

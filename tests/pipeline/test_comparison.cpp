@@ -20,6 +20,10 @@ std::vector<NamedRecipe> recipes_of(const std::filesystem::path& ids) {
   list.back().recipe.layers.push_back({"[.]1[.].*(q_proj|fc2|down_proj)", true, {}, {}});
   list.push_back({"in values", small_recipe("gptq", ids)});
   list.back().recipe.format = "dense";
+  list.push_back({"tuned", small_recipe("gptq", ids)});
+  list.back().recipe.tune = parse_tune("steps=6,batch=4,rate=0.03,held_out=0");
+  list.push_back({"tuned from plain rounding", small_recipe("rtn", ids)});
+  list.back().recipe.tune = parse_tune("steps=6,batch=4,nblocks=2,trainable=signround,optimiser=signsgd,held_out=0");
   return list;
 }
 
@@ -161,21 +165,27 @@ TEST_CASE("a comparison reports its progress and can be stopped") {
   const auto file = write_ids(folder / "ids.safetensors", 12, 24, model.vocabulary());
   const auto ids = read_ids(file);
   const auto recipes = recipes_of(file);
-  Index matrices = 0;
+  Index matrices = 0, steps = 0;
   Progress last;
   compare_recipes(context, model, recipes, ids, [&](const Progress& progress) {
     if (progress.phase == Phase::Solve) {
       ++matrices;
       CHECK(progress.module.find(": model.layers.") != std::string::npos);
     }
+    if (progress.phase == Phase::Tune) {
+      ++steps;
+      REQUIRE(progress.tuning != nullptr);
+      CHECK(progress.tuning->loss > 0);
+    }
     last = progress;
     return true;
   });
+  CHECK(steps == 6 * model.blocks() + 6);
   CHECK(last.phase == Phase::Evaluate);
   CHECK(last.matrices_done == matrices);
   CHECK(last.matrices == matrices);
-  CHECK(last.blocks_done == model.blocks());
-  expect_error(Status::Cancelled, {"after 1 of 2 blocks"}, [&] {
+  CHECK(last.blocks_done == 3 * model.blocks());
+  expect_error(Status::Cancelled, {"after 1 of 6 blocks"}, [&] {
     compare_recipes(context, model, recipes, ids, [](const Progress& progress) { return progress.blocks_done < 1; });
   });
 }

@@ -31,7 +31,7 @@ TEST_CASE("a tuned run changes the codes, says so, and reads back") {
     const auto out = fixture.out("out" + windows);
     const Recipe recipe = tuned_recipe(fixture.ids, windows);
     Recipe plain = recipe;
-    plain.tune.steps = 0;
+    plain.tune.reset();
     const RunReport report = quantize_model(context, model_folder("llama_gqa"), out, recipe);
     quantize_model(context, model_folder("llama_gqa"), fixture.out("plain" + windows), plain);
     int different = 0;
@@ -97,11 +97,40 @@ TEST_CASE("tuned runs: the same bytes for any number of threads, from memory, an
 
 TEST_CASE("tune in a recipe is an object, and comes back") {
   const Recipe recipe = parse_recipe(R"({"tune": {"steps": 12, "trainable": "scales", "outliers": false}})", "test");
-  CHECK(recipe.tune.steps == 12);
-  CHECK(recipe.tune.trainable == TrainableKind::Scales);
-  CHECK(!recipe.tune.outliers);
-  CHECK(tune_text(parse_recipe(recipe_json(recipe).dump(), "test").tune) == tune_text(recipe.tune));
-  CHECK(parse_recipe("{}", "test").tune.steps == 0);
+  CHECK(recipe.tune->steps == 12);
+  CHECK(recipe.tune->trainable == TrainableKind::Scales);
+  CHECK(!recipe.tune->outliers);
+  CHECK(tune_text(*parse_recipe(recipe_json(recipe).dump(), "test").tune) == tune_text(*recipe.tune));
+  CHECK(!parse_recipe("{}", "test").tune);
   CHECK_THROWS_AS(parse_recipe(R"({"tune": {"stepz": 12}})", "test"), Error);
   CHECK_THROWS_AS(parse_recipe(R"({"tune": "yes"})", "test"), Error);
+}
+
+TEST_CASE("effort is tuning by a word, of best unless it is said otherwise") {
+  const auto steps = [](const char* text) { return parse_recipe(text, "test").tuning().steps; };
+  CHECK(steps("{}") == 0);
+  CHECK(steps(R"({"method": "best"})") == tuning_of(Effort::Medium).steps);
+  CHECK(steps(R"({"method": "best", "effort": "low"})") == 0);
+  CHECK(steps(R"({"method": "gptq", "effort": "high"})") == tuning_of(Effort::High).steps);
+  CHECK(steps(R"({"method": "best", "tune": {"nblocks": 2}})") == default_tuning_steps);
+  const Recipe both = parse_recipe(R"({"effort": "max", "tune": {"batch": 3}})", "test");
+  CHECK(both.tuning().steps == tuning_of(Effort::Max).steps);
+  CHECK(both.tuning().step == 1);
+  CHECK(both.tuning().batch == 3);
+  expect_error(Status::InvalidData, {"/effort", "wanted low, medium, high or max"},
+               [] { parse_recipe(R"({"effort": "utmost"})", "test"); });
+  int before = -1;
+  for (Effort effort : {Effort::Low, Effort::Medium, Effort::High, Effort::Max}) {
+    CHECK(tuning_of(effort).steps > before);
+    before = tuning_of(effort).steps;
+  }
+}
+
+TEST_CASE("blocks that rules keep are passed by") {
+  const Fixture fixture;
+  Recipe recipe = tuned_recipe(fixture.ids, ",lookahead=0");
+  recipe.layers.push_back({"layers[.]0[.]", true, {}, {}});
+  const RunReport report = quantize_model(Context<Cpu>(2), model_folder("llama_gqa"), fixture.out("kept"), recipe);
+  REQUIRE(report.layers.size() == 7);
+  for (const LayerReport& layer : report.layers) CHECK(layer.solve.notes.back().find("tun") == 0);
 }

@@ -38,6 +38,8 @@ class Model {
   /// Status::InvalidData for NaN, infinities and wrong shapes.
   BlockWeights<float> load_block(const Context<Cpu>& context, Index block) const;
   HeadWeights load_head() const;
+  /// Gain of the last norm [1, hidden], without the rest of the head; empty where there is none.
+  Matrix<float> final_gain() const;
 
   /// What the head multiplies: after the last norm and projection. hidden [tokens, hidden] -> [tokens, embedding
   /// width].

@@ -51,7 +51,8 @@ struct ComparisonReport {
 /// All go through the model together, a block at a time: the block is read once, the full-precision streams (of
 /// calibration and evaluation) are advanced once, and every recipe advances its own. So memory is, for the original and
 /// every recipe, one block in float and the hidden states of all calibration and evaluation windows; logits are held
-/// for a chunk of tokens of two models.
+/// for a chunk of tokens of two models. Recipes that tune come after the others, one at a time, each with the memory of
+/// its own run.
 ///
 /// The recipes must agree on their calibration data: what one leaves open another may say. Throws
 /// Status::InvalidArgument where they do not, for no recipe, and for names that are empty, occur twice or are

@@ -22,6 +22,13 @@ struct EnumWords<Phase> {
   static constexpr std::string_view values[] = {"open", "replay", "collect", "solve", "write", "evaluate", "tune"};
 };
 
+/// A step of fine-tuning a window of blocks.
+struct TuningStep {
+  Index first = 0, last = 0;  ///< blocks [first, last) are trained
+  int step = 0, steps = 0;    ///< 1 .. steps
+  double loss = 0;            ///< of the step's batch: Σ g² (y − target)² / Σ g² target²
+};
+
 struct Progress {
   Phase phase = Phase::Open;
   Index blocks_done = 0, blocks = 0;  ///< transformer layers
@@ -30,6 +37,7 @@ struct Progress {
   double seconds_left = -1;             ///< estimate; negative while there is nothing to go by
   std::string_view module;              ///< layer just solved; else empty
   const SolveReport* report = nullptr;  ///< of that layer; else null
+  const TuningStep* tuning = nullptr;   ///< in Phase::Tune; else null
 };
 
 /// Called on the thread that runs the walk, often (several times a second or once a chunk of work). Returns false to

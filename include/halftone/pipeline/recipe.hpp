@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +46,11 @@ struct Recipe {
   std::string format = "auto";  ///< a name of formats(), or "auto": compressed-tensors where it can express the result
   Calibration calibration;
   OutlierBudget budget;
-  TuneOptions tune;  ///< fine-tuning across blocks after the solve; steps 0: none
+  /// Fine-tuning across blocks after the solve; steps 0: none. Left open: as much as the method's preset has, which is
+  /// Effort::Medium of `best` and none of the others.
+  std::optional<TuneOptions> tune;
+
+  TuneOptions tuning() const { return tune.value_or(tuning_of(method == "best" ? Effort::Medium : Effort::Low)); }
 };
 
 /// Reads a recipe. Keys that it leaves out keep their value in `base`; options are laid over those of `base`.

@@ -63,12 +63,26 @@ struct TuneOptions {
   }
 };
 
+/// How much time a run may take to tune what its solver found.
+enum class Effort : std::int32_t {
+  Low = 0,     ///< none: solve and refine; seconds to minutes
+  Medium = 1,  ///< 100 steps a block
+  High = 2,    ///< 300 steps a block
+  Max = 3,     ///< 1000 steps at windows of two blocks that overlap: 13 times medium
+};
+template <>
+struct EnumWords<Effort> {
+  static constexpr std::string_view values[] = {"low", "medium", "high", "max"};
+};
+TuneOptions tuning_of(Effort effort);
+
 /// Steps of a text that names none.
 inline constexpr int default_tuning_steps = 200;
 
-/// "steps=300,lookahead=1" as options; what is not named keeps its default, and steps default_tuning_steps. Throws
-/// Status::InvalidArgument for an unknown name, a value out of bounds, a name given twice, or what check_tune refuses.
-TuneOptions parse_tune(std::string_view text);
+/// "steps=300,lookahead=1" as options; what is not named is as in `base`, where no steps are default_tuning_steps.
+/// Throws Status::InvalidArgument for an unknown name, a value out of bounds, a name given twice, or what check_tune
+/// refuses.
+TuneOptions parse_tune(std::string_view text, const TuneOptions& base = {});
 /// Every option as parse_tune reads it.
 std::string tune_text(const TuneOptions& options);
 /// Throws Status::InvalidArgument for options out of bounds, and a step beyond nblocks, which would leave blocks out.

@@ -61,7 +61,9 @@ using TuneProgress = std::function<bool(int step, int steps, double loss)>;
 TuneReport tune_window(const Context<Cpu>& context, const TuneOptions& options, std::vector<TunedBlock> blocks,
                        const TuneData& data, std::int64_t seed, const TuneProgress& progress = {});
 
-/// Squared gain of the norm that reads the input of a block, channel by channel [width]; empty if none does.
+/// Squares of the gain of a norm, channel by channel: what TuneData::channels is to be.
+std::vector<float> squared_gains(const Matrix<float>& gain);
+/// Those of the norm that reads the input of a block; empty if none does.
 std::vector<float> squared_gains(const BlockProgram& program, const BlockWeights<float>& weights);
 
 }  // namespace halftone

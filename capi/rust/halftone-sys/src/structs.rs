@@ -120,6 +120,11 @@ structs! {
         seconds_left: f64,
         module: *const c_char,
         relative_error: f64,
+        tuned_first: i64,
+        tuned_last: i64,
+        step: i64,
+        steps: i64,
+        loss: f64,
     }
 }
 

@@ -34,7 +34,7 @@ fn offsets() -> BTreeSet<(String, String, usize)> {
         ht_feature { struct_size flags name value }
         ht_source { struct_size flags config tensors tensor_count read user }
         ht_progress { struct_size phase blocks_done blocks matrices_done matrices seconds seconds_left module
-                      relative_error }
+                      relative_error tuned_first tuned_last step steps loss }
     }
     all
 }

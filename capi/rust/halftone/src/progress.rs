@@ -23,6 +23,22 @@ pub enum Phase {
     Other(i32),
 }
 
+/// A step of fine-tuning blocks `first .. last` together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TuningStep {
+    /// First block.
+    pub first: u64,
+    /// Behind the last block.
+    pub last: u64,
+    /// 1 to `steps`.
+    pub step: u64,
+    /// Steps of these blocks.
+    pub steps: u64,
+    /// Of the step's batch: error of the outputs over the outputs, both squared and weighted.
+    pub loss: f64,
+}
+
 /// How far a job is. Blocks are transformer layers.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -45,6 +61,8 @@ pub struct Progress<'a> {
     pub module: Option<&'a str>,
     /// Relative error of its outputs; else 0.
     pub relative_error: f64,
+    /// In [`Phase::Tune`].
+    pub tuning: Option<TuningStep>,
 }
 
 impl<'a> Progress<'a> {
@@ -73,6 +91,14 @@ impl<'a> Progress<'a> {
             seconds_left: Some(now.seconds_left).filter(|left| *left >= 0.0),
             module: Some(module).filter(|_| !now.module.is_null()),
             relative_error: now.relative_error,
+            tuning: Some(TuningStep {
+                first: count(now.tuned_first),
+                last: count(now.tuned_last),
+                step: count(now.step),
+                steps: count(now.steps),
+                loss: now.loss,
+            })
+            .filter(|tuning| tuning.steps > 0),
         }
     }
 }
