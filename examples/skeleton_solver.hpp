@@ -49,7 +49,7 @@ class SkeletonSolver {
     const auto start = std::chrono::steady_clock::now();
     check_weights(name, *context_, W, prepared.width());
 
-    auto Q = context_->upload(W);
+    auto Q = context_->copy(W);
     clear_columns(*context_, Q.view(), prepared.diagonal.dead.data());
     UniformGrids<Scalar, Backend> grids(*context_, grid(), W.rows, grid().groups(W.cols));
     grids.fit_all(*context_, std::as_const(Q).view(), prepared.importance.data());

@@ -60,7 +60,7 @@ class WeightedRounding {
     UniformGrids<Scalar, Backend> grids(*context_, grid(), W.rows, grid().groups(W.cols));
     grids.fit_all(*context_, W, prepared.importance.data());
     const std::vector<std::int32_t> groups = groups_of_columns(W.cols, grid().group_columns(W.cols));
-    auto Q = context_->upload(W);
+    auto Q = context_->copy(W);
     auto codes = context_->template allocate<std::uint8_t>(W.rows, W.cols);
     round_block(*context_, grids.cells(groups.data()), Q.view(), codes.view());
 

@@ -5,6 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "halftone/backend/cpu.hpp"
+#include "halftone/backend/cuda.hpp"
 #include "halftone/core/version.hpp"
 
 namespace halftone::cli {
@@ -14,10 +15,11 @@ std::string version_text() {
   return fmt::format(
       "halftone {}\n"
       "cpu: {} instructions, matrix products by {}, {} threads\n"
+      "cuda: {}\n"
       "built with Eigen {}.{}.{}, nlohmann-json {}.{}.{}, fmt {}.{}.{}, CLI11 {}, {} {}",
-      library_version(), context.isa(), context.products(), context.threads(), EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION,
-      EIGEN_MINOR_VERSION, NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH,
-      FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100, CLI11_VERSION,
+      library_version(), context.isa(), context.products(), context.threads(), cuda_devices_text(), EIGEN_WORLD_VERSION,
+      EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION, NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
+      NLOHMANN_JSON_VERSION_PATCH, FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100, CLI11_VERSION,
 #if defined(__clang__)
       "clang", __clang_version__
 #else

@@ -107,6 +107,25 @@ double inner_product(const Context<Cpu>& context, MatrixView<const S> A, std::ty
   return total;
 }
 
+/// Σ over calls of Σ A_ij · B_ij, each as inner_product: for loops that must not wait for a device.
+template <class Backend>
+class RunningSum;
+template <>
+class RunningSum<Cpu> {
+ public:
+  /// For matrices of `rows` rows.
+  RunningSum(const Context<Cpu>& context, Index /*rows*/) : context_(&context) {}
+  template <class S>
+  void add(MatrixView<const S> A, MatrixView<const S> B) {
+    sum_ += inner_product(*context_, A, B);
+  }
+  double value() const { return sum_; }
+
+ private:
+  const Context<Cpu>* context_;
+  double sum_ = 0;
+};
+
 /// The first NaN or infinite element of A in row-major order, if there is one.
 template <class S>
 std::optional<Position> find_nonfinite(const Context<Cpu>& context, MatrixView<const S> A) {
@@ -152,12 +171,18 @@ void gather_square(const Context<Cpu>& context, std::type_identity_t<MatrixView<
   });
 }
 
+/// Every element of A becomes `value`.
+template <class S>
+void fill(const Context<Cpu>& context, MatrixView<S> A, S value) {
+  parallel_pieces(context.threads(), A.rows, detail::rows_of_unit(A.cols), [&](Index first, Index last) {
+    for (Index r = first; r < last; ++r) std::fill_n(A.row(r), A.cols, value);
+  });
+}
+
 /// Every element of A becomes zero.
 template <class S>
 void set_zero(const Context<Cpu>& context, MatrixView<S> A) {
-  parallel_pieces(context.threads(), A.rows, detail::rows_of_unit(A.cols), [&](Index first, Index last) {
-    for (Index r = first; r < last; ++r) std::fill_n(A.row(r), A.cols, S(0));
-  });
+  fill(context, A, S(0));
 }
 
 /// Zeros on and below the diagonal of square A.

@@ -25,6 +25,7 @@ template <class Backend>
 concept BackendTag = requires(const Context<Backend>& context, MatrixView<const float> view) {
   { context.template allocate<float>(Index{1}, Index{1}) } -> std::same_as<typename Backend::template Matrix<float>>;
   { context.upload(view) } -> std::same_as<typename Backend::template Matrix<float>>;
+  { context.copy(view) } -> std::same_as<typename Backend::template Matrix<float>>;
   { context.download(view) } -> std::same_as<Matrix<float>>;
 };
 

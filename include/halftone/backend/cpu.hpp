@@ -43,6 +43,11 @@ class Context<Cpu> {
   Matrix<T> upload(MatrixView<const T> view) const {
     return Matrix<T>(view);
   }
+  /// A copy in the backend's memory of what is there.
+  template <class T>
+  Matrix<T> copy(MatrixView<const T> view) const {
+    return Matrix<T>(view);
+  }
   /// Backend to host: on the CPU a copy.
   template <class T>
   Matrix<T> download(MatrixView<const T> view) const {

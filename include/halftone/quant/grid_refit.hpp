@@ -67,7 +67,7 @@ Index refit_binary(const Context<Backend>& context, const RefitTask<S>& task, Sc
   auto D = context.template allocate<S>(most, width), ones = context.template allocate<S>(1, width),
        ones_H = context.template allocate<S>(1, width);
   gather_columns<S>(context, task.H, task.columns, own.view());
-  ones.fill(S(1));
+  fill(context, ones.view(), S(1));
   gemm<S>(context, Transpose::No, Transpose::No, S(1), ones.view(), own.view(), S(0), ones_H.view());
   Index changed = 0;
   for (Index row = 0; row < task.Q.rows; row += piece) {

@@ -41,7 +41,7 @@ double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, de
 template <class S, class Backend>
 double quadratic_error(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W,
                        detail::ViewOf<S> H) {
-  auto difference = context.upload(Q);
+  auto difference = context.copy(Q);
   add_scaled(context, difference.view(), S(-1), W);
   return quadratic_form(context, std::as_const(difference).view(), H);
 }
@@ -49,7 +49,7 @@ double quadratic_error(const Context<Backend>& context, MatrixView<const S> Q, d
 /// ‖Q − W‖².
 template <class S, class Backend>
 double squared_distance(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W) {
-  auto difference = context.upload(Q);
+  auto difference = context.copy(Q);
   add_scaled(context, difference.view(), S(-1), W);
   return inner_product(context, std::as_const(difference).view(), std::as_const(difference).view());
 }

@@ -113,7 +113,7 @@ InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, In
   require(width > 0, Status::InvalidArgument, "input statistics: width is ", width, ", wanted 1 or more");
   const auto zeros = [&] {
     auto sums = context.template allocate<S>(width, width);
-    sums.fill(S(0));
+    set_zero(context, sums.view());
     return sums;
   };
   if (moments != Moments::None) H_ = zeros();
@@ -169,8 +169,9 @@ void InputStatistics<S, Backend>::check_batch(MatrixView<const S> X, const char*
   require(X.cols == width_, Status::ShapeMismatch, "input statistics: ", what, " is ", X.rows, " x ", X.cols,
           ", wanted ", width_, " columns");
   if (const auto bad = find_nonfinite(*context_, X))
-    fail(Status::InvalidData, "input statistics: ", what, " is ", X(bad->row, bad->column), " at token ", bad->row,
-         ", column ", bad->column, " of the batch, wanted finite numbers");
+    fail(Status::InvalidData, "input statistics: ", what, " is ",
+         context_->download(X.block(bad->row, bad->column, 1, 1))(0, 0), " at token ", bad->row, ", column ",
+         bad->column, " of the batch, wanted finite numbers");
 }
 
 template <class S, class Backend>
@@ -193,7 +194,7 @@ void InputStatistics<S, Backend>::add(MatrixView<const S> X, MatrixView<const S>
   require(X.rows == X_fp.rows, Status::ShapeMismatch, "input statistics: X has ", X.rows,
           " tokens and the full-precision X ", X_fp.rows, ", wanted pairs");
   if (moments_ >= Moments::Cross) {  // the difference first: X_fpᵀX − XᵀX would cancel
-    auto difference = context_->upload(X_fp);
+    auto difference = context_->copy(X_fp);
     add_scaled(*context_, difference.view(), S(-1), X);
     gemm(*context_, Transpose::Yes, Transpose::No, S(1), std::as_const(difference).view(), X, S(1), D_.view());
   }

@@ -45,7 +45,7 @@ auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scala
 template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::aimed_at(MatrixView<const Scalar> W, const Prepared& moments, double beta) const
     -> BackendMatrix {
-  auto values = beta == 0 ? context_->upload(W) : shifted_weights(moments, W, static_cast<Scalar>(beta));
+  auto values = beta == 0 ? context_->copy(W) : shifted_weights(moments, W, static_cast<Scalar>(beta));
   if (moments.report.dead_columns > 0) clear_columns(*context_, values.view(), moments.diagonal.dead.data());
   return values;
 }
@@ -63,7 +63,7 @@ double DiffusionSolver<Scalar, Backend>::strength_for(MatrixView<const Scalar> W
   }
   // Without rounding the second update takes W to W (I − α P)⁻¹, to first order W + α W P.
   auto M = context.template allocate<Scalar>(W.rows, W.cols), half = context.template allocate<Scalar>(W.rows, W.cols);
-  const auto ordered = reordered(context, context.upload(W), moments.order);
+  const auto ordered = reordered(context, context.copy(W), moments.order);
   gemm(context, Transpose::No, Transpose::No, Scalar(1), ordered.view(), moments.learnt.view(), Scalar(0), half.view());
   gemm(context, Transpose::No, Transpose::No, Scalar(1), std::as_const(half).view(), moments.factor.view(), Scalar(0),
        M.view());
@@ -115,7 +115,7 @@ auto DiffusionSolver<Scalar, Backend>::diffuse(Grids& grids, BackendMatrix value
   const Context<Backend>& context = *context_;
   const Index in = values.cols();
   const bool reorder = moments.order != natural_order(in);
-  auto importance = context.upload(moments.importance.view());
+  auto importance = context.copy(moments.importance.view());
   if (reorder) {
     values = reordered(context, values, moments.order);
     importance = reordered(context, importance, moments.order);
@@ -236,7 +236,7 @@ auto DiffusionSolver<Scalar, Backend>::solve(Grids& grids, MatrixView<const Scal
 
   // What refinement aims at; the second update's target is the shift by α.
   const BackendMatrix aim =
-      target.target == Target::Alpha ? aimed_at(W, moments, strength) : context_->upload(std::as_const(values).view());
+      target.target == Target::Alpha ? aimed_at(W, moments, strength) : context_->copy(std::as_const(values).view());
   Working working = diffuse(grids, std::move(values), moments, rounded, strength);
   working.refined = refine_codes(grids, working, aim.view(), moments, rounded);
   return working;

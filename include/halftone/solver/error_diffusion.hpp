@@ -78,7 +78,7 @@ double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan
   auto errors = context.template allocate<S>(W.rows, widest);
   SecondSums<S, Backend> second(context, term, U, W, widest);
 
-  double loss = 0;
+  RunningSum<Backend> loss(context, W.rows);
   for (Index a = 0, b = 0; a < plan.columns; a = b) {
     b = plan.block_end(a);
     const Index width = b - a, rest = W.cols - b;
@@ -96,14 +96,14 @@ double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan
     const auto cells = grids.cells(group_of_position + a);
     diffuse_block(context, cells, U.block(a, a, width, width), block, E, codes.middle_cols(a, width),
                   second.inside(a, width));
-    loss += inner_product(context, MatrixView<const S>(E), MatrixView<const S>(E));
+    loss.add(MatrixView<const S>(E), MatrixView<const S>(E));
 
     if (rest == 0) continue;
     second.finish(cells, a, width, E);
     gemm(context, Transpose::No, Transpose::No, S(-1), MatrixView<const S>(E), U.block(a, b, width, rest), S(1),
          W.middle_cols(b, rest));
   }
-  return loss + second.move_kept(plan.columns);
+  return loss.value() + second.move_kept(plan.columns);
 }
 
 }  // namespace halftone

@@ -185,7 +185,7 @@ RefineReport refine(const Context<Backend>& context, const RefinedLayer<S>& laye
 
   auto G = context.template allocate<S>(rows, in);
   {
-    auto difference = context.upload(MatrixView<const S>(layer.values));
+    auto difference = context.copy(MatrixView<const S>(layer.values));
     add_scaled(context, difference.view(), S(-1), layer.target);
     gemm<S>(context, Transpose::No, Transpose::No, S(1), difference, layer.H, S(0), G);
   }

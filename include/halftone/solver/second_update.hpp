@@ -69,7 +69,7 @@ class SecondSums {
   /// ·]. [out, count]; empty without a second update, when that is W.
   BackendMatrix moved(Index a, Index first, Index count) const {
     if (empty()) return {};
-    auto columns = context_->upload(MatrixView<const Scalar>(W_.middle_cols(first, count)));
+    auto columns = context_->copy(MatrixView<const Scalar>(W_.middle_cols(first, count)));
     const Index inner = first + count - a;
     gemm(*context_, Transpose::No, Transpose::No, strength(), sums_.view().middle_cols(a, inner),
          U_.block(a, first, inner, count), Scalar(1), columns.view());
@@ -87,7 +87,7 @@ class SecondSums {
     MatrixView<const Scalar> L = before;
     if (term_.mode == SecondMode::Reference) L = rounded;
     if (term_.mode == SecondMode::PreClamped) {
-      clamped = context_->upload(MatrixView<const Scalar>(before));
+      clamped = context_->copy(MatrixView<const Scalar>(before));
       clamp_block(*context_, cells, clamped.view());
       L = std::as_const(clamped).view();
     }

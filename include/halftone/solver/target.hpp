@@ -99,7 +99,7 @@ template <class S, class Backend>
 double asymmetric_objective(const InputStatistics<S, Backend>& statistics, MatrixView<const S> W,
                             MatrixView<const S> Q) {
   const auto& context = statistics.context();
-  auto moved = context.upload(Q), product = context.template allocate<S>(W.rows, W.cols);
+  auto moved = context.copy(Q), product = context.template allocate<S>(W.rows, W.cols);
   add_scaled(context, moved.view(), S(-1), W);
   gemm(context, Transpose::No, Transpose::No, S(1), W, statistics.cross_moments().view(), S(0), product.view());
   const auto difference = std::as_const(moved).view();
@@ -147,7 +147,7 @@ typename Backend::template Matrix<S> shift_of_weights(const FactoredMoments<S, B
   set_zero(context, product.view());
   if (!moments.factored) return product;
   const auto ordered_D = ordered_cross_moments(moments, D);
-  const auto ordered = reordered(context, context.upload(W), moments.order);
+  const auto ordered = reordered(context, context.copy(W), moments.order);
   auto half = context.template allocate<S>(W.rows, W.cols);
   gemm(context, Transpose::No, Transpose::No, S(1), ordered.view(), ordered_D.view(), S(0), product.view());
   gemm(context, Transpose::No, Transpose::Yes, S(1), std::as_const(product).view(), moments.factor.view(), S(0),
@@ -164,7 +164,7 @@ template <class S, class Backend>
 typename Backend::template Matrix<S> shifted_weights(const FactoredMoments<S, Backend>& moments, MatrixView<const S> W,
                                                      S beta) {
   const auto& context = moments.statistics->context();
-  auto values = context.upload(W);
+  auto values = context.copy(W);
   const auto shift = shift_of_weights(moments, W, moments.statistics->cross_moments().view());
   add_scaled(context, values.view(), beta, shift.view());
   return values;
