@@ -37,16 +37,23 @@ void layer_norm(const Context<Cpu>& context, MatrixView<const S> x, const S* wei
 }
 
 template <class S>
-RotaryTable<S> rotary_table(std::span<const double> frequencies, Index positions) {
-  const auto pairs = static_cast<Index>(frequencies.size());
-  RotaryTable<S> table{Matrix<S>(positions, pairs), Matrix<S>(positions, pairs)};
-  for (Index position = 0; position < positions; ++position)
-    for (Index i = 0; i < pairs; ++i) {
-      const double angle = static_cast<double>(position) * frequencies[static_cast<std::size_t>(i)];
-      table.cosine(position, i) = static_cast<S>(std::cos(angle));
-      table.sine(position, i) = static_cast<S>(std::sin(angle));
+RotaryTable<S> rotary_table(MatrixView<const double> angles, RotaryPairs layout) {
+  RotaryTable<S> table{Matrix<S>(angles.rows, angles.cols), Matrix<S>(angles.rows, angles.cols), layout};
+  for (Index position = 0; position < angles.rows; ++position)
+    for (Index i = 0; i < angles.cols; ++i) {
+      table.cosine(position, i) = static_cast<S>(std::cos(angles(position, i)));
+      table.sine(position, i) = static_cast<S>(std::sin(angles(position, i)));
     }
   return table;
+}
+
+template <class S>
+RotaryTable<S> rotary_table(std::span<const double> frequencies, Index positions) {
+  Matrix<double> angles(positions, static_cast<Index>(frequencies.size()));
+  for (Index position = 0; position < positions; ++position)
+    for (Index i = 0; i < angles.cols(); ++i)
+      angles(position, i) = static_cast<double>(position) * frequencies[static_cast<std::size_t>(i)];
+  return rotary_table<S>(angles, RotaryPairs::Halves);
 }
 
 template <class S>
@@ -55,7 +62,8 @@ void apply_rotary(const Context<Cpu>& context, MatrixView<const S> x, const Rota
   require_same("apply_rotary", x, y);
   detail::require_rotary("apply_rotary", x, table, heads, length);
   const Index head_dim = x.cols / heads, pairs = table.cosine.cols();
-  const auto kernel = context.kernels().template nn<S>().rotate;
+  const auto& kernels = context.kernels().template nn<S>();
+  const auto kernel = table.layout == RotaryPairs::Adjacent ? kernels.rotate_adjacent : kernels.rotate;
   for_rows(context, x.rows, x.cols, [&](Index row) {
     const Index position = row % length;
     for (Index h = 0; h < heads; ++h) {
@@ -152,6 +160,7 @@ void divergence(const Context<Cpu>& context, MatrixView<const S> reference, cons
   template void rms_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, Index, double, MatrixView<S>);     \
   template void layer_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, const S*, Index, double,         \
                               MatrixView<S>);                                                                      \
+  template RotaryTable<S> rotary_table<S>(MatrixView<const double>, RotaryPairs);                                  \
   template RotaryTable<S> rotary_table<S>(std::span<const double>, Index);                                         \
   template void apply_rotary<S>(const Context<Cpu>&, MatrixView<const S>, const RotaryTable<S>&, Index, Index,     \
                                 MatrixView<S>);                                                                    \

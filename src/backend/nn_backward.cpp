@@ -66,7 +66,8 @@ void rotary_backward(const Context<Cpu>& context, MatrixView<const S> dy, const 
   require_same("rotary_backward", dy, dx.to);
   detail::require_rotary("rotary_backward", dy, table, heads, length);
   const Index head_dim = dy.cols / heads, pairs = table.cosine.cols();
-  const auto kernel = context.kernels().template nn_backward<S>().rotate;
+  const auto& kernels = context.kernels().template nn_backward<S>();
+  const auto kernel = table.layout == RotaryPairs::Adjacent ? kernels.rotate_adjacent : kernels.rotate;
   for_rows(context, dy.rows, dy.cols, [&](Index row) {
     const Index position = row % length;
     for (Index first = 0; first < dy.cols; first += head_dim) {

@@ -134,6 +134,41 @@ TEMPLATE_TEST_CASE("rotary positions turn pairs", "", float, double) {
   }
 }
 
+TEMPLATE_TEST_CASE("rotary pairs of neighbours turn by angles of their own", "", float, double) {
+  using S = TestType;
+  constexpr Index length = 7, heads = 3;
+  for (const Index pairs : {1, 3, 8, 19})
+    for (const Index rest : {0, 1, 4}) {  // channels of a head that stay
+      const Index head_dim = 2 * pairs + rest;
+      auto angles = random_matrix<double>(length, pairs, 2);
+      for (Index i = 0; i < pairs; ++i) angles(0, i) = 0;  // a class token
+      const auto x = random_matrix<S>(2 * length, heads * head_dim, 1);
+      const auto table = rotary_table<S>(angles.view(), RotaryPairs::Adjacent);
+      for (const auto* kernels : every_kernels()) {
+        CAPTURE(kernels->isa, pairs, rest);
+        Matrix<S> y(2 * length, heads * head_dim);
+        apply_rotary<S>(Context<Cpu>(2, *kernels), x, table, heads, length, y);
+        Matrix<double> expected(2 * length, heads * head_dim);
+        for (Index t = 0; t < 2 * length; ++t)
+          for (Index j = 0; j < heads * head_dim; ++j) {
+            const Index c = j % head_dim;
+            if (c >= 2 * pairs) {
+              expected(t, j) = x(t, j);
+              continue;
+            }
+            const double angle = angles(t % length, c / 2), own = x(t, j);
+            expected(t, j) = c % 2 == 0 ? own * std::cos(angle) - x(t, j + 1) * std::sin(angle)
+                                        : own * std::cos(angle) + x(t, j - 1) * std::sin(angle);
+          }
+        CHECK(largest_difference(y, expected) < tolerance<S>);
+        for (Index j = 0; j < heads * head_dim; ++j) CHECK(y(length, j) == x(length, j));
+        Matrix<S> in_place(x);
+        apply_rotary<S>(Context<Cpu>(1, *kernels), in_place, table, heads, length, in_place);
+        CHECK(in_place == y);
+      }
+    }
+}
+
 TEMPLATE_TEST_CASE("activations and gates equal the double loop", "", float, double) {
   using S = TestType;
   for (const auto* kernels : every_kernels())

@@ -103,9 +103,10 @@ TEST_CASE("gradients of norms are orthogonal to what the norms ignore") {
 TEST_CASE("rotary gradients turn back") {
   constexpr Index length = 9, heads = 3, head_dim = 14, pairs = 5;  // four channels of a head stay
   const std::array<double, pairs> frequencies{1, 0.5, 0.1, 0.01, 1e-5};
-  const auto rotary = [&](auto number) {
+  const auto rotary = [&](auto number, RotaryPairs layout) {
     using S = decltype(number);
-    const auto table = rotary_table<S>(frequencies, length + 2);
+    auto table = rotary_table<S>(frequencies, length + 2);
+    table.layout = layout;
     return Case<S>{[=](const Context<Cpu>& context, MatrixView<const S> x, MatrixView<S> y) {
                      apply_rotary<S>(context, x, table, heads, length, y);
                    },
@@ -113,16 +114,18 @@ TEST_CASE("rotary gradients turn back") {
                      rotary_backward<S>(context, dy, table, heads, length, dx);
                    }};
   };
-  for (const auto* kernels : every_kernels()) {
-    CAPTURE(kernels->isa);
-    check_gradient(*kernels, random_matrix<double>(2 * length, heads * head_dim, 1), rotary(double{}), rotary(float{}));
-    const Context<Cpu> context(2, *kernels);
-    const auto x = random_matrix<double>(2 * length, heads * head_dim, 4);
-    Matrix<double> there(2 * length, heads * head_dim), back(2 * length, heads * head_dim);
-    rotary(double{}).forward(context, x, there);
-    rotary(double{}).backward(context, x, there, {back});
-    CHECK(largest_difference(back, x) < 1e-14);
-  }
+  for (const auto* kernels : every_kernels())
+    for (const RotaryPairs layout : {RotaryPairs::Halves, RotaryPairs::Adjacent}) {
+      CAPTURE(kernels->isa, layout == RotaryPairs::Adjacent);
+      const auto exact = rotary(double{}, layout);
+      check_gradient(*kernels, random_matrix<double>(2 * length, heads * head_dim, 1), exact, rotary(float{}, layout));
+      const Context<Cpu> context(2, *kernels);
+      const auto x = random_matrix<double>(2 * length, heads * head_dim, 4);
+      Matrix<double> there(2 * length, heads * head_dim), back(2 * length, heads * head_dim);
+      exact.forward(context, x, there);
+      exact.backward(context, x, there, {back});
+      CHECK(largest_difference(back, x) < 1e-14);
+    }
 }
 
 TEST_CASE("gradients of activations and gates are those of differences") {

@@ -4,6 +4,7 @@
 // All throw Status::ShapeMismatch. S is float or double; both are compiled into the library, and are nowhere else.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "halftone/backend/activation.hpp"
@@ -22,15 +23,26 @@ template <class S>
 void layer_norm(const Context<Cpu>& context, MatrixView<const S> x, const S* weight, const S* bias, Index groups,
                 double epsilon, MatrixView<S> y);
 
-/// cos and sin of position · frequency, [positions, pairs], computed in double and rounded once.
+/// Which channels of a head make rotary pair i.
+enum class RotaryPairs : std::uint8_t {
+  Halves,    ///< i and i + pairs (Llama)
+  Adjacent,  ///< 2i and 2i + 1 (timm's EVA-02)
+};
+
+/// cos and sin of the angles by which pairs turn, [positions, pairs], computed in double and rounded once.
 template <class S>
 struct RotaryTable {
   Matrix<S> cosine, sine;
+  RotaryPairs layout = RotaryPairs::Halves;
 };
+/// angles [positions, pairs] in radians.
+template <class S>
+RotaryTable<S> rotary_table(MatrixView<const double> angles, RotaryPairs layout);
+/// Angles position · frequency, pairs of halves.
 template <class S>
 RotaryTable<S> rotary_table(std::span<const double> frequencies, Index positions);
 
-/// Rotates the pairs (i, i + pairs) of every head by the token's position; channels from 2·pairs on stay.
+/// Rotates the pairs of every head by the token's angles; channels from 2·pairs on stay.
 /// x, y [windows · length, heads · head_dim]; the table has `length` positions or more: position = row mod length.
 template <class S>
 void apply_rotary(const Context<Cpu>& context, MatrixView<const S> x, const RotaryTable<S>& table, Index heads,

@@ -31,8 +31,9 @@ struct NnBackwardKernels {
   void (*rms_norm)(const S* x, const S* weight, const S* dy, Index width, S epsilon, bool add, S* dx);
   /// dx of y = weight · (x − mean) / √(var + epsilon) + bias.
   void (*layer_norm)(const S* x, const S* weight, const S* dy, Index width, S epsilon, bool add, S* dx);
-  /// Turns the pairs (i, i + pairs) of dy [2 · pairs] back.
+  /// Turns the pairs (i, i + pairs) of dy [2 · pairs] back, or (2i, 2i + 1).
   void (*rotate)(const S* dy, const S* cosine, const S* sine, Index pairs, bool add, S* dx);
+  void (*rotate_adjacent)(const S* dy, const S* cosine, const S* sine, Index pairs, bool add, S* dx);
   void (*attend)(const AttentionGradient<S>& gradient);
   /// dx = dy · up · act'(x) and dup = dy · act(x); up null: 1, and no dup. A null gradient is not wanted. [count]
   void (*activate)(Activation activation, const S* x, const S* up, const S* dy, Index count, bool add_x, S* dx,

@@ -41,8 +41,9 @@ struct NnKernels {
   void (*rms_norm)(const S* x, const S* weight, Index width, S epsilon, S* y);
   /// y = weight · (x − mean) / √(var + epsilon) + bias; bias may be null.
   void (*layer_norm)(const S* x, const S* weight, const S* bias, Index width, S epsilon, S* y);
-  /// Rotates the pairs (i, i + pairs) of x [2 · pairs].
+  /// Rotates the pairs (i, i + pairs) of x [2 · pairs], or (2i, 2i + 1).
   void (*rotate)(const S* x, const S* cosine, const S* sine, Index pairs, S* y);
+  void (*rotate_adjacent)(const S* x, const S* cosine, const S* sine, Index pairs, S* y);
   void (*attend)(const AttentionHead<S>& head);
   /// y = act(x), times up unless it is null. [count]
   void (*activate)(Activation activation, const S* x, const S* up, Index count, S* y);

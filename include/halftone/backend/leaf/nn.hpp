@@ -60,6 +60,15 @@ void rotate(const S* x, const S* cosine, const S* sine, Index pairs, S* y) {
   }
 }
 
+template <class S>
+void rotate_adjacent(const S* x, const S* cosine, const S* sine, Index pairs, S* y) {
+  for (Index i = 0; i < pairs; ++i) {
+    const S a = x[2 * i], b = x[2 * i + 1];
+    y[2 * i] = a * cosine[i] - b * sine[i];
+    y[2 * i + 1] = b * cosine[i] + a * sine[i];
+  }
+}
+
 /// Silu and GeluTanh are x·σ(u): u = x, and u = 2√(2/π)(x + 0.044715x³) since 1 + tanh u/2 = 2σ(u).
 template <class S>
 HALFTONE_INLINE Lanes<S> activated(Activation activation, const Lanes<S>& x) {

@@ -64,6 +64,16 @@ void rotate_backward(const S* dy, const S* cosine, const S* sine, Index pairs, b
   }
 }
 
+template <class S>
+void rotate_adjacent_backward(const S* dy, const S* cosine, const S* sine, Index pairs, bool add, S* dx) {
+  for (Index i = 0; i < pairs; ++i) {
+    const S a = dy[2 * i], b = dy[2 * i + 1];
+    const S even = a * cosine[i] + b * sine[i], odd = b * cosine[i] - a * sine[i];
+    dx[2 * i] = add ? dx[2 * i] + even : even;
+    dx[2 * i + 1] = add ? dx[2 * i + 1] + odd : odd;
+  }
+}
+
 /// act'(x). Silu and GeluTanh are x·σ(u), with slope σ(u) (1 + x u' (1 − σ(u))); Gelu's is Φ(x) + x φ(x). Beyond ±80
 /// the slopes are 0 and 1, and x is held there, so that nothing overflows.
 template <class S>
