@@ -10,12 +10,16 @@
 namespace halftone {
 namespace {
 
+void require_floating(const TensorSource& source, const TensorInfo& info) {
+  require(is_floating(info.dtype), Status::InvalidData, source.origin(info.name), ": tensor ", in_quotes(info.name),
+          " is of type ", dtype_name(info.dtype), ", wanted floating-point numbers");
+}
+
 /// Rows and columns as matrix() sees them.
 std::pair<Index, Index> matrix_shape(const TensorSource& source, const TensorInfo& info) {
   require(info.shape.size() == 1 || info.shape.size() == 2, Status::InvalidData, source.origin(info.name), ": tensor ",
           in_quotes(info.name), " has ", info.shape.size(), " dimensions, wanted 1 or 2");
-  require(is_floating(info.dtype), Status::InvalidData, source.origin(info.name), ": tensor ", in_quotes(info.name),
-          " is of type ", dtype_name(info.dtype), ", wanted floating-point numbers");
+  require_floating(source, info);
   return info.shape.size() == 1 ? std::pair<Index, Index>{1, info.shape[0]}
                                 : std::pair<Index, Index>{info.shape[0], info.shape[1]};
 }
@@ -29,6 +33,23 @@ bool all_finite(const float* x, Index count) {
     found |= static_cast<std::uint32_t>((bits & 0x7f800000u) == 0x7f800000u);
   }
   return found == 0;
+}
+
+/// Rows [first, first + count) of a floating tensor that is rows of `cols` numbers.
+Matrix<float> widened_rows(const TensorSource& source, const TensorInfo& info, Index cols, Index first, Index count) {
+  Matrix<float> result(count, cols);
+  if (result.empty()) return result;  // 2^60 rows of no columns are no work
+  const std::int64_t row_bytes = dtype_bytes(info.dtype, cols);
+  const std::byte* bytes = source.bytes(info.name).data() + first * row_bytes;
+  for (Index i = 0; i < count; ++i) {
+    float* row = result.row(i);
+    widen(info.dtype, bytes + i * row_bytes, cols, row);
+    if (all_finite(row, cols)) continue;
+    for (Index j = 0; j < cols; ++j)
+      require(all_finite(row + j, 1), Status::InvalidData, source.origin(info.name), ": tensor ", in_quotes(info.name),
+              " holds ", row[j], " at row ", first + i, ", column ", j, ", wanted finite numbers");
+  }
+  return result;
 }
 
 }  // namespace
@@ -74,19 +95,15 @@ Matrix<float> TensorSource::matrix_rows(std::string_view name, Index first, Inde
   const auto [rows, cols] = matrix_shape(*this, found);
   require(first >= 0 && count >= 0 && first <= rows && count <= rows - first, Status::InvalidArgument, origin(name),
           ": rows ", first, " .. ", first, " + ", count, " of tensor ", in_quotes(name), ", which has ", rows);
-  Matrix<float> result(count, cols);
-  if (result.empty()) return result;  // 2^60 rows of no columns are no work
-  const std::int64_t row_bytes = dtype_bytes(found.dtype, cols);
-  const std::byte* source = bytes(name).data() + first * row_bytes;
-  for (Index i = 0; i < count; ++i) {
-    float* row = result.row(i);
-    widen(found.dtype, source + i * row_bytes, cols, row);
-    if (all_finite(row, cols)) continue;
-    for (Index j = 0; j < cols; ++j)
-      require(all_finite(row + j, 1), Status::InvalidData, origin(name), ": tensor ", in_quotes(name), " holds ",
-              row[j], " at row ", first + i, ", column ", j, ", wanted finite numbers");
-  }
-  return result;
+  return widened_rows(*this, found, cols, first, count);
+}
+
+Matrix<float> TensorSource::reshaped(std::string_view name, Index cols) const {
+  const TensorInfo& found = info(name);
+  require_floating(*this, found);
+  require(cols > 0 && found.elements() % cols == 0, Status::InvalidData, origin(name), ": tensor ", in_quotes(name),
+          " has ", found.elements(), " numbers, wanted whole rows of ", cols);
+  return widened_rows(*this, found, cols, 0, found.elements() / cols);
 }
 
 }  // namespace halftone

@@ -53,6 +53,9 @@ class TensorSource {
   Matrix<float> matrix(std::string_view name) const;
   /// As matrix(), but only rows [first, first + count).
   Matrix<float> matrix_rows(std::string_view name, Index first, Index count) const;
+  /// All numbers of a floating tensor of any rank, in the order in which they are stored, as rows of `cols`. Throws as
+  /// matrix() does, and Status::InvalidData where they are not whole rows.
+  Matrix<float> reshaped(std::string_view name, Index cols) const;
 };
 
 }  // namespace halftone
