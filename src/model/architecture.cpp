@@ -87,21 +87,85 @@ constexpr Architecture opt{
     .position_offset = 2,
 };
 
-constexpr Architecture table[] = {llama, mistral, qwen2, qwen3, phi3, gemma2, opt};
+// EVA-02 (Fang et al. 2023, arXiv 2303.11331) as timm has it: rotary positions of two dimensions, a gated MLP with a
+// norm inside it (base, large).
+constexpr double eva02_ratio = 4.0 * 2 / 3;
+constexpr TimmModel eva02_models[] = {
+    {"eva02_base_patch14_224", 768, 12, 12, 224, 14, eva02_ratio},
+    {"eva02_base_patch14_448", 768, 12, 12, 448, 14, eva02_ratio},
+    {"eva02_large_patch14_224", 1024, 24, 16, 224, 14, eva02_ratio},
+    {"eva02_large_patch14_448", 1024, 24, 16, 448, 14, eva02_ratio},
+};
+constexpr TimmModel eva02_fused_models[] = {
+    {"eva02_tiny_patch14_224", 192, 12, 3, 224, 14, eva02_ratio},
+    {"eva02_tiny_patch14_336", 192, 12, 3, 336, 14, eva02_ratio},
+    {"eva02_small_patch14_224", 384, 12, 6, 224, 14, eva02_ratio},
+    {"eva02_small_patch14_336", 384, 12, 6, 336, 14, eva02_ratio},
+};
 
+constexpr Architecture eva02{
+    .model_type = "eva02",
+    .embedding = "",
+    .blocks = "blocks",
+    .final_norm = "fc_norm",
+    .head = "head",
+    .attention_norm = "norm1",
+    .q = "attn.q_proj",
+    .k = "attn.k_proj",
+    .v = "attn.v_proj",
+    .o = "attn.proj",
+    .mlp_norm = "norm2",
+    .gate = "mlp.fc1_g",
+    .up = "mlp.fc1_x",
+    .inner_norm = "mlp.norm",
+    .down = "mlp.fc2",
+    .qkv_bias = {.key = "", .otherwise = true},
+    .o_bias = {.key = "", .otherwise = true},
+    .mlp_bias = {.key = "", .otherwise = true},
+    .timm = eva02_models,
+    .image = {.patches = "patch_embed.proj", .class_token = "cls_token", .positions = "pos_embed"},
+    .key_bias = false,
+    .head_bias = true,
+    .layer_norm = true,
+};
+
+constexpr Architecture eva02_fused = [] {
+  Architecture a = eva02;
+  a.q = a.k = a.v = "", a.qkv = "attn.qkv";
+  a.q_bias = "attn.q_bias", a.v_bias = "attn.v_bias";
+  a.gate = a.up = a.inner_norm = "", a.gate_up = "mlp.fc1";
+  a.timm = eva02_fused_models;
+  return a;
+}();
+
+constexpr Architecture table[] = {llama, mistral, qwen2, qwen3, phi3, gemma2, opt, eva02, eva02_fused};
+
+/// Of the rows whose config.json is that of transformers.
 std::string names(std::string_view Architecture::*member) {
   std::string list;
-  for (const Architecture& row : table) list += (list.empty() ? "" : ", ") + std::string(row.*member);
+  for (const Architecture& row : table)
+    if (row.timm.empty()) list += (list.empty() ? "" : ", ") + std::string(row.*member);
   return list;
 }
 
 /// The row whose `member` is `name`.
 const Architecture& row_of(std::string_view Architecture::*member, const std::string& name, const char* key) {
-  const auto row =
-      std::find_if(std::begin(table), std::end(table), [&](const Architecture& a) { return a.*member == name; });
+  const auto row = std::find_if(std::begin(table), std::end(table),
+                                [&](const Architecture& a) { return a.timm.empty() && a.*member == name; });
   require(row != std::end(table), Status::Unsupported, "config.json: '", key, "' is '", name, "', wanted one of ",
           names(member));
   return *row;
+}
+
+/// The row that has a model of timm.
+const Architecture& timm_row(const std::string& name) {
+  std::string list;
+  for (const Architecture& row : table)
+    for (const TimmModel& model : row.timm) {
+      if (model.name == name) return row;
+      list += (list.empty() ? "" : ", ") + std::string(model.name);
+    }
+  fail(Status::Unsupported, "config.json: 'architecture' is '", name, "', wanted one of ", list);
 }
 
 /// config[key] as text; empty where it is missing or null.
@@ -127,6 +191,8 @@ const Architecture& find_architecture(const Json& config) {
     if (!list->empty()) class_name = list->front().get<std::string>();
   }
   const std::string type = text_at(config, "model_type");
+  if (const std::string timm = text_at(config, "architecture"); !timm.empty() && type.empty() && class_name.empty())
+    return timm_row(timm);
   require(!type.empty() || !class_name.empty(), Status::InvalidData,
           "config.json: 'model_type' and 'architectures' are missing, wanted one of ",
           names(&Architecture::model_type));

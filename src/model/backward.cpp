@@ -115,7 +115,7 @@ BackwardRunner<S, Backend>::BackwardRunner(const Context<Backend>& context, cons
       input_wanted_(wanted.input),
       plan_(plan_backward(program, wanted)) {
   require(length > 0, Status::InvalidArgument, "block backward: windows have ", length, " tokens, wanted 1 or more");
-  if (!program.frequencies.empty()) rotary_ = rotary_table<S>(program.frequencies, length);
+  rotary_ = detail::rotary_table_of<S>(program, length);
 }
 
 template <class S, class Backend>

@@ -17,6 +17,13 @@ inline AttentionShape attention_shape(const AttentionOp& op, Index length) {
           .window = op.window};
 }
 
+/// The table of a program's rotary positions; empty without rotation.
+template <class S>
+RotaryTable<S> rotary_table_of(const BlockProgram& program, Index length) {
+  if (program.rotary.frequencies.empty()) return {};
+  return rotary_table<S>(rotary_angles(program.rotary, length).view(), program.rotary.layout);
+}
+
 /// Throws unless `weights` has what `program` wants.
 template <class S, class Backend>
 void require_weights(const BlockProgram& program, const BlockWeights<S, Backend>& weights) {

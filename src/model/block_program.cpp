@@ -32,6 +32,23 @@ Operand operand_written(const Op& op) {
   return std::visit([](const auto& o) { return o.out; }, op);
 }
 
+Matrix<double> rotary_angles(const RotaryPositions& positions, Index length) {
+  const auto pairs = static_cast<Index>(positions.frequencies.size());
+  const Index rows = positions.rows, cols = positions.cols, prefix = positions.prefix;
+  require(rows == 0 || length == prefix + rows * cols, Status::ShapeMismatch, "rotary positions: windows have ", length,
+          " tokens, wanted ", prefix + rows * cols, ": ", prefix, " and a grid of ", rows, " x ", cols);
+  Matrix<double> angles(length, pairs, 0.0);
+  for (Index token = prefix; token < length; ++token)
+    for (Index i = 0; i < pairs; ++i) {
+      const Index cell = token - prefix;
+      const double position = rows == 0       ? static_cast<double>(token)
+                              : i < pairs / 2 ? positions.row_step * static_cast<double>(cell / cols)
+                                              : positions.col_step * static_cast<double>(cell % cols);
+      angles(token, i) = position * positions.frequencies[static_cast<std::size_t>(i)];
+    }
+  return angles;
+}
+
 std::vector<int> live_slots(const BlockProgram& program, Index at) {
   std::vector<int> live;
   const auto ops = program.ops.begin();

@@ -6,14 +6,12 @@
 
 #include "model/config_reader.hpp"
 #include "model/rope_config.hpp"
+#include "model/timm_config.hpp"
 
 namespace halftone {
 namespace {
 
-using detail::ConfigReader;
-
-constexpr Index largest_size = Index{1} << 30;  // of a width or a vocabulary: their products fit in 63 bits
-constexpr Index most_blocks = 1 << 16, largest_head = 1 << 16;
+using detail::ConfigReader, detail::largest_size, detail::most_blocks, detail::largest_head;
 
 Activation read_activation(const ConfigReader& reader, std::string_view key) {
   constexpr std::pair<std::string_view, Activation> known[] = {
@@ -106,6 +104,7 @@ ModelConfig read_model_config(const Json& config) {
   c.architecture = &find_architecture(config);
   const Architecture& a = *c.architecture;
   const ConfigReader reader(config);
+  if (!a.timm.empty()) return detail::read_timm_config(reader, a);
 
   c.hidden = reader.integer("hidden_size", 1, largest_size);
   c.inner = reader.integer(a.inner_key, 1, largest_size);

@@ -12,6 +12,9 @@
 
 namespace halftone::detail {
 
+inline constexpr Index largest_size = Index{1} << 30;  // of a width or a vocabulary: their products fit in 63 bits
+inline constexpr Index most_blocks = 1 << 16, largest_head = 1 << 16;
+
 /// What a config says under a key, as short text for messages.
 inline std::string excerpt(const Json& value) {
   std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);

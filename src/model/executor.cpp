@@ -50,7 +50,7 @@ template <class S, class Backend>
 BlockRunner<S, Backend>::BlockRunner(const Context<Backend>& context, const BlockProgram& program, Index length)
     : context_(&context), program_(&program), length_(length) {
   require(length > 0, Status::InvalidArgument, "block: windows have ", length, " tokens, wanted 1 or more");
-  if (!program.frequencies.empty()) rotary_ = rotary_table<S>(program.frequencies, length);
+  rotary_ = detail::rotary_table_of<S>(program, length);
   scratch_.resize(program.slot_widths.size());
 }
 

@@ -70,6 +70,8 @@ Evaluation LogitScores::result() const {
 }
 
 void require_evaluation_windows(const Model& model, MatrixView<const std::int32_t> ids) {
+  require(!model.config().reads_images(), Status::Unsupported, model.checkpoint().name(),
+          ": the model reads images, wanted one that reads token ids");
   require(ids.rows > 0 && ids.cols > 1, Status::InvalidArgument, "evaluation: got ", ids.rows, " windows of ", ids.cols,
           " tokens, wanted one or more of two or more");
   detail::require_ids(ids, model.vocabulary());

@@ -1,8 +1,10 @@
 #include "halftone/model/model.hpp"
 
+#include <algorithm>  // copy_n
 #include <cmath>
 
 #include "halftone/core/error.hpp"
+#include "model/image_embedding.hpp"
 #include "model/tensor_check.hpp"
 
 namespace halftone {
@@ -32,6 +34,14 @@ Matrix<float> linear_weight(const Checkpoint& checkpoint, const std::string& mod
 /// layers that have none: anything but zeros there would be a model that the config does not describe.
 Matrix<float> linear_bias(const TensorSource& tensors, const LinearInfo& linear) {
   const std::string name = linear.module + ".bias";
+  if (!linear.bias_pieces.empty()) {
+    Matrix<float> bias(1, linear.rows, 0.0f);
+    for (const auto& piece : linear.bias_pieces) {
+      const Matrix<float> part = vector_of(tensors, piece.name, piece.rows);
+      std::copy_n(part.data(), piece.rows, bias.data() + piece.first);
+    }
+    return bias;
+  }
   if (linear.bias) return vector_of(tensors, name, linear.rows);
   if (tensors.find(name) == nullptr) return {};
   const Matrix<float> stored = tensors.matrix(name);
@@ -76,7 +86,10 @@ std::string Model::name(std::string_view name) const {
 void Model::require_outer_tensors() const {
   const Architecture& a = *config_.architecture;
   const Checkpoint& c = *checkpoint_;
-  detail::require_tensor(c, name(a.embedding) + ".weight", {config_.vocabulary, config_.embedding_width});
+  if (config_.reads_images())
+    detail::require_image_tensors(c, config_);
+  else
+    detail::require_tensor(c, name(a.embedding) + ".weight", {config_.vocabulary, config_.embedding_width});
   if (!a.positions.empty())
     detail::require_tensor(c, name(a.positions) + ".weight", {config_.positions + a.position_offset, config_.hidden});
   if (config_.embedding_width != config_.hidden) {
@@ -88,11 +101,14 @@ void Model::require_outer_tensors() const {
     if (a.layer_norm) detail::require_tensor(c, name(a.final_norm) + ".bias", {config_.hidden});
   }
   if (!config_.tied_head) detail::require_linear(c, name(a.head), config_.vocabulary, config_.embedding_width);
+  if (a.head_bias) detail::require_tensor(c, name(a.head) + ".bias", {config_.vocabulary});
 }
 
 Matrix<float> Model::embed(const Context<Cpu>& context, MatrixView<const std::int32_t> ids) const {
   const Architecture& a = *config_.architecture;
   const TensorSource& tensors = checkpoint_->tensors();
+  require(!config_.reads_images(), Status::Unsupported, checkpoint_->name(), ": an ", a.model_type,
+          " model reads images, got token ids");
   const std::string table = name(a.embedding) + ".weight";
   require(a.positions.empty() || ids.cols <= config_.positions, Status::InvalidArgument, "embed: windows have ",
           ids.cols, " tokens, wanted at most ", config_.positions, ", the model's learned positions");
@@ -124,6 +140,12 @@ Matrix<float> Model::embed(const Context<Cpu>& context, MatrixView<const std::in
     }
   }
   return hidden;
+}
+
+Matrix<float> Model::embed_images(const Context<Cpu>& context, MatrixView<const float> pixels) const {
+  require(config_.reads_images(), Status::Unsupported, checkpoint_->name(), ": a ", config_.architecture->model_type,
+          " model reads token ids, got images");
+  return detail::embed_images(context, checkpoint_->tensors(), config_, pixels);
 }
 
 BlockWeights<float> Model::load_block(const Context<Cpu>& /*on the CPU nothing moves*/, Index block) const {
@@ -166,18 +188,20 @@ HeadWeights Model::load_head() const {
   } else {
     weights.head = linear_weight(*checkpoint_, name(a.head), config_.vocabulary, config_.embedding_width);
   }
+  if (a.head_bias) weights.head_bias = vector_of(tensors, name(a.head) + ".bias", config_.vocabulary);
   return weights;
 }
 
 Matrix<float> Model::final_hidden(const Context<Cpu>& context, const HeadWeights& weights,
                                   MatrixView<const float> hidden) const {
-  Matrix<float> normed(hidden);
+  Matrix<float> normed =
+      config_.reads_images() ? detail::mean_of_patches(context, config_.image, hidden) : Matrix<float>(hidden);
   if (config_.final_norm && config_.architecture->layer_norm)
-    layer_norm<float>(context, hidden, weights.norm.data(), weights.norm_bias.data(), 1, config_.norm_epsilon, normed);
+    layer_norm<float>(context, normed, weights.norm.data(), weights.norm_bias.data(), 1, config_.norm_epsilon, normed);
   else if (config_.final_norm)
-    rms_norm<float>(context, hidden, weights.norm.data(), 1, config_.norm_epsilon, normed);
+    rms_norm<float>(context, normed, weights.norm.data(), 1, config_.norm_epsilon, normed);
   if (weights.project.empty()) return normed;
-  Matrix<float> projected(hidden.rows, config_.embedding_width);
+  Matrix<float> projected(normed.rows(), config_.embedding_width);
   gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, normed.view(), weights.project.view(), 0.0f,
               projected.view());
   return projected;
@@ -186,6 +210,7 @@ Matrix<float> Model::final_hidden(const Context<Cpu>& context, const HeadWeights
 void Model::logits(const Context<Cpu>& context, const HeadWeights& weights, MatrixView<const float> final,
                    MatrixView<float> logits) const {
   gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, final, weights.head.view(), 0.0f, logits);
+  if (!weights.head_bias.empty()) add_bias<float>(context, weights.head_bias.data(), logits);
   if (config_.logit_soft_cap > 0) soft_cap<float>(context, config_.logit_soft_cap, logits);
 }
 

@@ -42,7 +42,7 @@ class ProgramBuilder {
   }
 
   void linear(std::string_view module, const Operand& in, const Operand& out, bool bias) {
-    program_.linears.push_back({concat(where_, module), out.width, in.width, bias});
+    program_.linears.push_back({.module = concat(where_, module), .rows = out.width, .cols = in.width, .bias = bias});
     program_.ops.push_back(LinearOp{static_cast<int>(program_.linears.size()) - 1, in, out});
   }
 
@@ -75,9 +75,12 @@ class ProgramBuilder {
     const Operand all = slot(q + 2 * kv);
     if (!a_.qkv.empty()) {
       linear(a_.qkv, x, all, c_.qkv_bias);
+      if (!a_.q_bias.empty())
+        program_.linears.back().bias_pieces = {{concat(where_, a_.q_bias), 0, q},
+                                               {concat(where_, a_.v_bias), q + kv, kv}};
     } else {
       linear(a_.q, x, columns(all, 0, q), c_.qkv_bias);
-      linear(a_.k, x, columns(all, q, kv), c_.qkv_bias);
+      linear(a_.k, x, columns(all, q, kv), c_.qkv_bias && a_.key_bias);
       linear(a_.v, x, columns(all, q + kv, kv), c_.qkv_bias);
     }
     const Operand turned = rotated(head_normed(columns(all, 0, q + kv)));
@@ -86,7 +89,7 @@ class ProgramBuilder {
                                        .kv_heads = c_.kv_heads,
                                        .scale = c_.attention_scale,
                                        .soft_cap = c_.attention_soft_cap,
-                                       .causal = true,
+                                       .causal = !c_.reads_images(),
                                        .window = window_,
                                        .q = columns(turned, 0, q),
                                        .k = columns(turned, q, kv),
@@ -108,7 +111,14 @@ class ProgramBuilder {
 
   Operand rotated(const Operand& qk) {
     if (!a_.positions.empty()) return qk;
-    program_.frequencies = rotary_frequencies(c_);
+    program_.rotary = {.frequencies = rotary_frequencies(c_)};
+    if (c_.reads_images()) {
+      const Index rows = c_.image.rows(), cols = c_.image.cols();
+      program_.rotary.layout = RotaryPairs::Adjacent;
+      program_.rotary.rows = rows, program_.rotary.cols = cols, program_.rotary.prefix = 1;
+      program_.rotary.row_step = static_cast<double>(c_.image.reference_rows) / static_cast<double>(rows);
+      program_.rotary.col_step = static_cast<double>(c_.image.reference_cols) / static_cast<double>(cols);
+    }
     const Operand out = slot(qk.width);
     program_.ops.push_back(RopeOp{c_.heads + c_.kv_heads, qk, out});
     return out;
@@ -132,7 +142,7 @@ class ProgramBuilder {
       program_.ops.push_back(GateOp{c_.activation, gate, up, inner});
     }
     const Operand out = slot(c_.hidden);
-    linear(a_.down, inner, out, c_.mlp_bias);
+    linear(a_.down, a_.inner_norm.empty() ? inner : normed(a_.inner_norm, inner), out, c_.mlp_bias);
     return out;
   }
 

@@ -58,6 +58,14 @@ RopeConfig detail::read_rope_config(const ConfigReader& reader, Index positions)
 std::vector<double> rotary_frequencies(const ModelConfig& config) {
   const RopeConfig& rope = config.rope;
   const Index pairs = static_cast<Index>(static_cast<double>(config.head_dim) * rope.rotated_share) / 2;
+  if (config.reads_images()) {  // timm: as many for the rows as for the columns
+    const Index half = pairs / 2;
+    std::vector<double> frequencies(static_cast<std::size_t>(2 * half));
+    for (Index i = 0; i < 2 * half; ++i)
+      frequencies[static_cast<std::size_t>(i)] =
+          std::pow(rope.theta, -static_cast<double>(i % half) / static_cast<double>(half));
+    return frequencies;
+  }
   std::vector<double> frequencies(static_cast<std::size_t>(pairs));
   for (std::size_t i = 0; i < frequencies.size(); ++i) {
     double& f = frequencies[i];

@@ -36,7 +36,8 @@ void require_linear(const Checkpoint& checkpoint, const std::string& module, Ind
 void require_block_tensors(const Checkpoint& checkpoint, const BlockProgram& program) {
   for (const LinearInfo& linear : program.linears) {
     require_linear(checkpoint, linear.module, linear.rows, linear.cols);
-    if (linear.bias) require_tensor(checkpoint, linear.module + ".bias", {linear.rows});
+    for (const auto& piece : linear.bias_pieces) require_tensor(checkpoint, piece.name, {piece.rows});
+    if (linear.bias && linear.bias_pieces.empty()) require_tensor(checkpoint, linear.module + ".bias", {linear.rows});
   }
   for (const ParameterInfo& parameter : program.parameters)
     require_tensor(checkpoint, parameter.name, {parameter.width});
@@ -45,16 +46,20 @@ void require_block_tensors(const Checkpoint& checkpoint, const BlockProgram& pro
 void require_known_tensors(const Checkpoint& checkpoint, const Architecture& architecture, const std::string& blocks,
                            const std::vector<BlockProgram>& programs) {
   std::set<std::string, std::less<>> modules;  // a tensor is <module>.<suffix>
+  std::set<std::string, std::less<>> names;    // or has a name of its own
   for (const BlockProgram& program : programs) {
-    for (const LinearInfo& linear : program.linears) modules.insert(linear.module);
+    for (const LinearInfo& linear : program.linears) {
+      modules.insert(linear.module);
+      for (const auto& piece : linear.bias_pieces) names.insert(piece.name);
+    }
     for (const ParameterInfo& parameter : program.parameters)
       modules.insert(parameter.name.substr(0, parameter.name.rfind('.')));
   }
   for (const TensorInfo& tensor : checkpoint.tensors().tensors()) {
     const std::string_view name = tensor.name, module = name.substr(0, name.rfind('.'));
     if (!name.starts_with(blocks) || name.ends_with(".rotary_emb.inv_freq")) continue;  // old files store frequencies
-    require(modules.contains(module), Status::Unsupported, checkpoint.tensors().origin(name), ": tensor '", name,
-            "' is unknown to a ", architecture.model_type, " model of ", programs.size(),
+    require(modules.contains(module) || names.contains(name), Status::Unsupported, checkpoint.tensors().origin(name),
+            ": tensor '", name, "' is unknown to a ", architecture.model_type, " model of ", programs.size(),
             " blocks; without it the model would be another one");
   }
 }

@@ -1,12 +1,14 @@
 // The tiny models of tests/data/models, and copies of them with something changed.
 #pragma once
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "format/helpers.hpp"
 #include "halftone/format/safetensors.hpp"
@@ -21,6 +23,22 @@ inline constexpr const char* fixtures[] = {
     "qwen2_bias_tied", "qwen3_qk_norm",  "phi3_fused",        "gemma2",           "opt",
     "opt_postnorm",
 };
+
+/// Fixtures of models that read images: a window is a class token and 4 x 4 patches.
+inline constexpr const char* image_fixtures[] = {"timm_eva02_base", "timm_eva02_tiny"};
+inline constexpr Index image_tokens = 17;
+
+/// All of both, for tests that look at configs and programs alone.
+inline std::vector<std::string> all_fixtures() {
+  std::vector<std::string> all(std::begin(fixtures), std::end(fixtures));
+  all.insert(all.end(), std::begin(image_fixtures), std::end(image_fixtures));
+  return all;
+}
+/// Tokens of a window: any number will do where the model reads text.
+inline Index window_of(const std::string& name, Index of_text) {
+  const bool image = std::find(std::begin(image_fixtures), std::end(image_fixtures), name) != std::end(image_fixtures);
+  return image ? image_tokens : of_text;
+}
 
 inline std::filesystem::path model_folder(const std::string& name) {
   return std::filesystem::path(HALFTONE_TEST_DATA) / "models" / name;

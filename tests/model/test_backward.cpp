@@ -49,8 +49,8 @@ Pass<S> differentiate(const Context<Cpu>& context, const TrainedBlock<S>& block,
 TEST_CASE("gradients of whole blocks are those of differences") {
   const Context<Cpu> context(1);
   for (const char* name : {"llama_gqa", "llama3_rope_tied", "mistral_window", "qwen2_bias_tied", "qwen3_qk_norm",
-                           "phi3_fused", "gemma2", "opt", "opt_postnorm"})
-    for (const Index length : {1, 11}) {
+                           "phi3_fused", "gemma2", "opt", "opt_postnorm", "timm_eva02_base", "timm_eva02_tiny"})
+    for (const Index length : std::set<Index>{window_of(name, 1), window_of(name, 11)}) {
       INFO(name << ", windows of " << length);
       TrainedBlock<double> block(name, 2 * length, length);
       const auto d_output = random_matrix<double>(2 * length, block.hidden.cols(), 3);
@@ -66,13 +66,14 @@ TEST_CASE("gradients of whole blocks are those of differences") {
 
 TEST_CASE("float gradients are close to double ones") {
   const Context<Cpu> context(2);
-  for (const char* name : fixtures) {
+  for (const std::string& name : all_fixtures()) {
     INFO(name);
-    const TrainedBlock<double> exact(name, 44, 11);
-    const TrainedBlock<float> block(name, 44, 11);
+    const Index length = window_of(name, 11), tokens = 4 * length;
+    const TrainedBlock<double> exact(name, tokens, length);
+    const TrainedBlock<float> block(name, tokens, length);
     const auto wanted = everything(exact.program());
-    const auto reference = differentiate(context, exact, wanted, random_matrix<double>(44, exact.hidden.cols(), 3));
-    const auto pass = differentiate(context, block, wanted, random_matrix<float>(44, exact.hidden.cols(), 3));
+    const auto reference = differentiate(context, exact, wanted, random_matrix<double>(tokens, exact.hidden.cols(), 3));
+    const auto pass = differentiate(context, block, wanted, random_matrix<float>(tokens, exact.hidden.cols(), 3));
     CHECK(distance(pass.d_input, reference.d_input) < 1e-4 * largest(reference.d_input));
     for (std::size_t i = 0; i < pass.linears.size(); ++i)
       CHECK(distance(pass.linears[i], reference.linears[i]) < 1e-4 * largest(reference.linears[i]));
@@ -81,11 +82,12 @@ TEST_CASE("float gradients are close to double ones") {
 
 TEST_CASE("a subset of gradients has the bytes of all of them") {
   const Context<Cpu> context(2);
-  for (const char* name : {"llama_gqa", "gemma2", "phi3_fused", "opt_postnorm"}) {
+  for (const char* name : {"llama_gqa", "gemma2", "phi3_fused", "opt_postnorm", "timm_eva02_base"}) {
     INFO(name);
-    const TrainedBlock<float> block(name, 44, 11);
+    const Index length = window_of(name, 11), tokens = 4 * length;
+    const TrainedBlock<float> block(name, tokens, length);
     const BlockProgram& program = block.program();
-    const auto d_output = random_matrix<float>(44, block.hidden.cols(), 3);
+    const auto d_output = random_matrix<float>(tokens, block.hidden.cols(), 3);
     const auto all = differentiate(context, block, everything(program), d_output);
     const std::size_t count = program.linears.size();
     for (std::size_t only = 0; only <= count; ++only)  // the last: a frozen block
@@ -101,10 +103,11 @@ TEST_CASE("a subset of gradients has the bytes of all of them") {
 }
 
 TEST_CASE("gradients of a block are the same bytes for any number of threads") {
-  for (const char* name : {"llama_gqa", "qwen3_qk_norm", "opt", "gemma2"}) {
+  for (const char* name : {"llama_gqa", "qwen3_qk_norm", "opt", "gemma2", "timm_eva02_base"}) {
     INFO(name);
-    const TrainedBlock<float> block(name, 88, 11);
-    const auto d_output = random_matrix<float>(88, block.hidden.cols(), 3);
+    const Index length = window_of(name, 11), tokens = 8 * length;
+    const TrainedBlock<float> block(name, tokens, length);
+    const auto d_output = random_matrix<float>(tokens, block.hidden.cols(), 3);
     const auto wanted = everything(block.program());
     const auto one = differentiate(Context<Cpu>(1), block, wanted, d_output);
     for (const int threads : {2, 3, 5}) {

@@ -36,7 +36,7 @@ void require_apart(const BufferPlan& plan, const std::vector<Life>& lives, const
 }  // namespace
 
 TEST_CASE("slots that share a buffer do not live at the same time") {
-  for (const char* name : fixtures)
+  for (const std::string& name : all_fixtures())
     for (const bool frozen : {false, true}) {
       INFO(name << (frozen ? ", frozen" : ""));
       const BlockProgram program = program_of(name);

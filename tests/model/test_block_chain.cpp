@@ -46,13 +46,14 @@ Step<S> step(const Context<Cpu>& context, const Three<S>& blocks, int trained, C
 
 TEST_CASE("gradients of three blocks, also through frozen ones, are those of differences") {
   const Context<Cpu> context(1);
-  for (const char* name : {"llama_gqa", "opt", "gemma2"})
+  for (const char* name : {"llama_gqa", "opt", "gemma2", "timm_eva02_base", "timm_eva02_tiny"})
     for (const int trained : {7, 1}) {  // all; the first, against the two behind it
       INFO(name << ", trained " << trained);
-      Three<double> blocks(name, 22, 11);
-      const auto d_output = random_matrix<double>(22, blocks.a.hidden.cols(), 3);
+      const Index length = window_of(name, 11);
+      Three<double> blocks(name, 2 * length, length);
+      const auto d_output = random_matrix<double>(2 * length, blocks.a.hidden.cols(), 3);
       const auto found = step(context, blocks, trained, ChainMemory::Inputs, true, d_output);
-      BlockChain<double> chain(context, blocks.links(trained), 11);
+      BlockChain<double> chain(context, blocks.links(trained), length);
       const auto loss = [&] { return product_sum(chain.forward(blocks.a.hidden), d_output); };
       CHECK(gradient_error(blocks.a.hidden, found.d_input, loss, 97) < 1e-6);
       for (std::size_t i = 0; i < blocks.a.weights.linears.size(); ++i) {
@@ -64,10 +65,12 @@ TEST_CASE("gradients of three blocks, also through frozen ones, are those of dif
 }
 
 TEST_CASE("keeping values, running again, threads and frozen blocks change no byte") {
-  for (const char* name : {"llama_gqa", "qwen3_qk_norm", "mistral_window", "phi3_fused", "opt_postnorm"}) {
+  for (const char* name :
+       {"llama_gqa", "qwen3_qk_norm", "mistral_window", "phi3_fused", "opt_postnorm", "timm_eva02_base"}) {
     INFO(name);
-    const Three<float> blocks(name, 88, 11);
-    const auto d_output = random_matrix<float>(88, blocks.a.hidden.cols(), 3);
+    const Index length = window_of(name, 11);
+    const Three<float> blocks(name, 8 * length, length);
+    const auto d_output = random_matrix<float>(8 * length, blocks.a.hidden.cols(), 3);
     const auto one = step(Context<Cpu>(1), blocks, 7, ChainMemory::Values, true, d_output);
     for (const int threads : {1, 3})
       for (const ChainMemory keep : {ChainMemory::Values, ChainMemory::Inputs})
@@ -84,15 +87,16 @@ TEST_CASE("keeping values, running again, threads and frozen blocks change no by
 
 TEST_CASE("a chain gives the bytes of the stream") {
   const Context<Cpu> context(2);
-  for (const char* name : fixtures) {
+  for (const std::string& name : all_fixtures()) {
     INFO(name);
-    const Three<float> blocks(name, 66, 11);
-    Stream<float> stream(context, Matrix<float>(blocks.a.hidden), 11, 6);
+    const Index length = window_of(name, 11);
+    const Three<float> blocks(name, 6 * length, length);
+    Stream<float> stream(context, Matrix<float>(blocks.a.hidden), length, 6);
     for (const auto* block : {&blocks.a, &blocks.b, &blocks.c}) {
       stream.enter(block->program());
       stream.advance(block->weights, block->program().size());
     }
-    BlockChain<float> chain(context, blocks.links(1), 11);
+    BlockChain<float> chain(context, blocks.links(1), length);
     CHECK(chain.forward(blocks.a.hidden) == stream.hidden());
     CHECK(chain.forward(blocks.a.hidden) == stream.hidden());
   }

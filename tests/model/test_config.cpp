@@ -197,7 +197,7 @@ TEST_CASE("a config with a value exchanged gives an error or a model that can be
   const Json values[] = {nullptr, true,     -1,       1e300,  5,     std::uint64_t{1} << 63, 0.25,
                          "",      "linear", "llama3", "silu", 65536, Json::array(),          Json::object()};
   Random random(3);
-  for (const char* name : fixtures)
+  for (const std::string& name : all_fixtures())
     for (int i = 0; i < 400; ++i) {
       Json document = fixture_config(name);
       Json* node = &document;
@@ -212,7 +212,7 @@ TEST_CASE("a config with a value exchanged gives an error or a model that can be
 
 TEST_CASE("a damaged config gives an error or a model that can be built") {
   Random random(5);
-  for (const char* name : fixtures) {
+  for (const std::string& name : all_fixtures()) {
     const std::string whole = slurp(model_folder(name) / "config.json");
     for (int i = 0; i < 200; ++i) REQUIRE_NOTHROW(try_model_config(mutate(whole, random)));
   }

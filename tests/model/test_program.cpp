@@ -17,7 +17,7 @@ std::vector<std::string> modules(const BlockProgram& program, const Stage& stage
   std::vector<std::string> names;
   for (const int linear : stage.linears) {
     const std::string& module = program.linears[static_cast<std::size_t>(linear)].module;
-    names.push_back(module.substr(module.find("layers.0.") + 9));
+    names.push_back(module.substr(module.find(".0.") + 3));
   }
   return names;
 }
@@ -25,7 +25,7 @@ std::vector<std::string> modules(const BlockProgram& program, const Stage& stage
 }  // namespace
 
 TEST_CASE("every column of a slot is written once, before it is read") {
-  for (const char* name : fixtures) {
+  for (const std::string& name : all_fixtures()) {
     INFO(name);
     const BlockProgram program = program_of(name);
     std::set<std::pair<int, Index>> written;
@@ -57,6 +57,10 @@ TEST_CASE("stages are the matrices that read the same input") {
   for (const char* name : {"llama_gqa", "qwen2_bias_tied", "qwen3_qk_norm", "gemma2"}) CHECK(stages(name) == separate);
   CHECK(stages("phi3_fused") ==
         std::vector<Names>{{"self_attn.qkv_proj"}, {"self_attn.o_proj"}, {"mlp.gate_up_proj"}, {"mlp.down_proj"}});
+  CHECK(stages("timm_eva02_base") ==
+        std::vector<Names>{
+            {"attn.q_proj", "attn.k_proj", "attn.v_proj"}, {"attn.proj"}, {"mlp.fc1_g", "mlp.fc1_x"}, {"mlp.fc2"}});
+  CHECK(stages("timm_eva02_tiny") == std::vector<Names>{{"attn.qkv"}, {"attn.proj"}, {"mlp.fc1"}, {"mlp.fc2"}});
   for (const char* name : {"opt", "opt_postnorm"})
     CHECK(stages(name) ==
           std::vector<Names>{
@@ -64,7 +68,7 @@ TEST_CASE("stages are the matrices that read the same input") {
 }
 
 TEST_CASE("between stages little is live: the residual stream and the stage's input") {
-  for (const char* name : fixtures) {
+  for (const std::string& name : all_fixtures()) {
     INFO(name);
     const BlockProgram program = program_of(name);
     CHECK(live_slots(program, 0) == std::vector<int>{program.input});

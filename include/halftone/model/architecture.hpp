@@ -24,6 +24,22 @@ struct BiasRule {
   bool otherwise = false;
 };
 
+/// A model as timm registers it, and the sizes that the name stands for: a config.json of timm has only the name and
+/// what differs from them.
+struct TimmModel {
+  std::string_view name;  ///< config.json's `architecture`, "eva02_base_patch14_224"
+  std::int64_t hidden = 0, blocks = 0, heads = 0;
+  std::int64_t image = 0, patch = 0;  ///< side in pixels
+  double inner_ratio = 0;             ///< inner width / hidden, rounded down
+};
+
+/// Tensors of a model that reads images, each a name in full. Empty: it reads token ids.
+struct ImageTensors {
+  std::string_view patches = {};      ///< <name>.weight [hidden, channels, patch, patch] and <name>.bias [hidden]
+  std::string_view class_token = {};  ///< [1, 1, hidden], in front of the patches
+  std::string_view positions = {};    ///< [1, 1 + patches, hidden]
+};
+
 /// How the blocks of a model are built and what their tensors are called. The defaults are Llama's. An empty name means
 /// that the architecture has no such module. Tensors are `<name>.weight` and, where there is one, `<name>.bias`.
 struct Architecture {
@@ -43,13 +59,15 @@ struct Architecture {
   std::string_view attention_norm = "input_layernorm";
   std::string_view q = "self_attn.q_proj", k = "self_attn.k_proj", v = "self_attn.v_proj";
   std::string_view qkv = {};                  ///< q, k and v as rows of one matrix, in this order; replaces the three
+  std::string_view q_bias = {}, v_bias = {};  ///< with `qkv`: its bias in pieces, tensors of these names; k has none
   std::string_view q_norm = {}, k_norm = {};  ///< RMSNorm of each head, before the rotation
   std::string_view o = "self_attn.o_proj";
   std::string_view after_attention_norm = {};  ///< of the attention's output, before it is added
   std::string_view mlp_norm = "post_attention_layernorm";
   std::string_view gate = "mlp.gate_proj";  ///< empty together with `gate_up`: a plain MLP, down(act(up))
   std::string_view up = "mlp.up_proj";
-  std::string_view gate_up = {};  ///< gate and up as rows of one matrix, in this order; replaces the two
+  std::string_view gate_up = {};     ///< gate and up as rows of one matrix, in this order; replaces the two
+  std::string_view inner_norm = {};  ///< of what `down` reads
   std::string_view down = "mlp.down_proj";
   std::string_view after_mlp_norm = {};  ///< of the MLP's output, before it is added
 
@@ -63,7 +81,13 @@ struct Architecture {
   std::string_view score_cap_key = {}, logit_cap_key = {};  ///< soft caps c·tanh(x/c); null there: none
   BiasRule qkv_bias = {"attention_bias"}, o_bias = {"attention_bias"}, mlp_bias = {"mlp_bias"};
 
+  // Vision models. Their patches attend to each other both ways, and their rotary positions are those of a grid.
+  std::span<const TimmModel> timm = {};  ///< not empty: config.json is timm's, the keys above are not looked at
+  ImageTensors image = {};
+
   // Flags.
+  bool key_bias = true;  ///< k has a bias where q and v have one
+  bool head_bias = false;
   bool layer_norm = false;             ///< LayerNorm with bias instead of RMSNorm
   bool norm_weight_minus_one = false;  ///< norms store weight − 1
   bool scaled_embedding = false;       ///< the embedding is multiplied by √hidden
@@ -75,7 +99,8 @@ struct Architecture {
 
 /// Every architecture, in the order in which messages list them.
 std::span<const Architecture> architectures();
-/// The row that `model_type` (or, without it, `architectures[0]`) of a config.json names. Throws Status::InvalidData
+/// The row that `model_type` of a config.json names, without it `architectures[0]`, without both timm's `architecture`.
+/// Throws Status::InvalidData
 /// where both are missing, are no strings or contradict each other; Status::Unsupported, with the list, for an unknown
 /// one.
 const Architecture& find_architecture(const Json& config);

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "halftone/backend/nn.hpp"
 #include "halftone/model/config.hpp"
 
 namespace halftone {
@@ -39,7 +40,7 @@ struct LinearOp {
   Operand in, out;
 };
 
-/// Rotates pairs (i, i + r/2) of the first r channels of each head by position · frequency_i, r = 2 · frequencies.
+/// Rotates the pairs of each head by the angles of BlockProgram::rotary; channels behind the last pair stay.
 struct RopeOp {
   Index heads = 0;
   Operand in, out;  ///< [tokens, heads · head_dim]
@@ -77,7 +78,13 @@ using Op = std::variant<NormOp, LinearOp, RopeOp, AttentionOp, GateOp, Activatio
 struct LinearInfo {
   std::string module;  ///< in the checkpoint, "model.layers.0.self_attn.q_proj"
   Index rows = 0, cols = 0;
-  bool bias = false;  ///< there is a <module>.bias [rows]
+  bool bias = false;  ///< [rows]: <module>.bias, or `bias_pieces`
+  /// Where the bias is stored as tensors of other names: each is that of `rows` rows from `first` on; the rest is 0.
+  struct BiasPiece {
+    std::string name;
+    Index first = 0, rows = 0;
+  };
+  std::vector<BiasPiece> bias_pieces = {};
 };
 
 /// A vector of the block that is no linear layer's: weights and biases of norms.
@@ -94,14 +101,26 @@ struct Stage {
   std::vector<int> linears;  ///< in the order of the ops
 };
 
+/// The positions by which rotary pairs turn. On a line, the token at t turns pair i by t · frequency_i. On a grid,
+/// `prefix` tokens (a class token) do not turn, and the cells follow row by row: that at (y, x) turns the first half of
+/// the pairs by y · row_step · frequency_i, the others by x · col_step · frequency_i.
+struct RotaryPositions {
+  std::vector<double> frequencies;  ///< by pair, radians per position; empty: no rotation
+  RotaryPairs layout = RotaryPairs::Halves;
+  Index rows = 0, cols = 0, prefix = 0;  ///< of the grid; 0: a line
+  double row_step = 1, col_step = 1;
+};
+/// [length, pairs], radians. Throws Status::ShapeMismatch unless `length` is the grid's.
+Matrix<double> rotary_angles(const RotaryPositions& positions, Index length);
+
 struct BlockProgram {
   std::vector<Op> ops;
   std::vector<Index> slot_widths;
   int input = 0, output = 0;  ///< slots of the hidden state before and after the block, full width
   std::vector<LinearInfo> linears;
   std::vector<ParameterInfo> parameters;
-  std::vector<Stage> stages;        ///< in order: q,k,v | o | gate,up | down
-  std::vector<double> frequencies;  ///< of the rotary pairs, radians per position; empty without rotation
+  std::vector<Stage> stages;  ///< in order: q,k,v | o | gate,up | down
+  RotaryPositions rotary;
 
   Index slots() const { return static_cast<Index>(slot_widths.size()); }
   Index size() const { return static_cast<Index>(ops.size()); }

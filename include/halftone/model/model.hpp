@@ -1,4 +1,4 @@
-// A decoder over a checkpoint: what its blocks are, and their weights one block at a time.
+// A transformer over a checkpoint: what its blocks are, and their weights one block at a time.
 #pragma once
 
 #include <string>
@@ -15,6 +15,7 @@ struct HeadWeights {
   Matrix<float> norm, norm_bias;  ///< [1, hidden]; empty where there is none
   Matrix<float> project;          ///< [embedding width, hidden]; empty where there is none
   Matrix<float> head;             ///< [vocabulary, embedding width]
+  Matrix<float> head_bias;        ///< [1, vocabulary]; empty where there is none
 };
 
 class Model {
@@ -32,8 +33,14 @@ class Model {
   const BlockProgram& program(Index block) const { return programs_[static_cast<std::size_t>(block)]; }
 
   /// Hidden state before block 0, [windows · length, hidden]. ids [windows, length]. Throws Status::InvalidData for an
-  /// id outside 0 .. vocabulary − 1, Status::InvalidArgument for windows longer than the table of learned positions.
+  /// id outside 0 .. vocabulary − 1, Status::InvalidArgument for windows longer than the table of learned positions,
+  /// Status::Unsupported for a model that reads images.
   Matrix<float> embed(const Context<Cpu>& context, MatrixView<const std::int32_t> ids) const;
+  /// The same of a model that reads images: [images · config().image.tokens(), hidden], one window an image. pixels
+  /// [images, channels · height · width], each [channels, height, width] as the model was trained to see them (scaled,
+  /// mean and deviation of each channel taken out). Throws Status::ShapeMismatch, Status::InvalidData for NaN and
+  /// infinities, Status::Unsupported for a model that reads token ids.
+  Matrix<float> embed_images(const Context<Cpu>& context, MatrixView<const float> pixels) const;
   /// The weights of one block, quantised ones decoded; what was read of the checkpoint is released. Throws
   /// Status::InvalidData for NaN, infinities and wrong shapes.
   BlockWeights<float> load_block(const Context<Cpu>& context, Index block) const;
@@ -42,7 +49,8 @@ class Model {
   Matrix<float> final_gain() const;
 
   /// What the head multiplies: after the last norm and projection. hidden [tokens, hidden] -> [tokens, embedding
-  /// width].
+  /// width]; of a model that reads images, the mean of each one's patches: [images · tokens, hidden] -> [images,
+  /// hidden].
   Matrix<float> final_hidden(const Context<Cpu>& context, const HeadWeights& weights,
                              MatrixView<const float> hidden) const;
   /// final [tokens, embedding width] -> logits [tokens, vocabulary]. Chunks of tokens are the caller's affair.
