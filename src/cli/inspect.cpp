@@ -14,10 +14,11 @@ namespace {
 
 using nlohmann::json;
 
-/// config.json's `model_type`; empty where it names none.
+/// config.json's `model_type`, or timm's `architecture`; empty where it names none.
 std::string model_type(const Json& config) {
-  const auto type = config.find("model_type");
-  return type != config.end() && type->is_string() ? type->get<std::string>() : std::string();
+  for (const char* key : {"model_type", "architecture"})
+    if (const auto type = config.find(key); type != config.end() && type->is_string()) return type->get<std::string>();
+  return {};
 }
 
 /// What stands in the way of the other commands. Looks at config and headers only, as everything here does.

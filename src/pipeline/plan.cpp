@@ -245,8 +245,11 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
   note_budget(recipe.budget, plan);
   plan.tune = recipe.tuning();
   check_tune(plan.tune);
-  require(plan.streams() == 0 || !no_data, Status::InvalidArgument,
-          plan.moments == Moments::None ? concat("tuning") : concat("method ", recipe.method),
+  const std::string asking = plan.moments == Moments::None ? concat("tuning") : concat("method ", recipe.method);
+  require(plan.streams() == 0 || !model.config().reads_images(), Status::Unsupported, checkpoint.name(), ": ", asking,
+          " needs calibration data, and this model reads images: calibration with images is missing, wanted a method "
+          "without data (rtn)");
+  require(plan.streams() == 0 || !no_data, Status::InvalidArgument, asking,
           ": needs calibration data, got none (--calibration FILE)");
   plan_cost(context, model, plan);
   return plan;

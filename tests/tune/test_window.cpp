@@ -17,15 +17,21 @@ struct Problem {
   explicit Problem(const char* name, std::string_view method, const OptionMap& options, int threads = 2)
       : context(threads), checkpoint(model_folder(name)), model(checkpoint) {
     Random random(3);
-    Matrix<std::int32_t> ids(window_count, length);
-    for (Index i = 0; i < ids.size(); ++i)
-      ids.data()[i] = static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(model.vocabulary())));
-    input = model.embed(context, ids);
+    if (const ImageConfig& image = model.config().image; model.config().reads_images()) {
+      tokens = image.tokens();
+      const Index numbers = image.channels * image.height * image.width;
+      input = model.embed_images(context, random_matrix<float>(window_count, numbers, 3));
+    } else {
+      Matrix<std::int32_t> ids(window_count, length);
+      for (Index i = 0; i < ids.size(); ++i)
+        ids.data()[i] = static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(model.vocabulary())));
+      input = model.embed(context, ids);
+    }
     for (Index block = 0; block < 2; ++block) {
       originals.push_back(model.load_block(context, block));
       weights.push_back(originals.back());
     }
-    Stream<float> full(context, input, length);
+    Stream<float> full(context, input, tokens);
     for (Index block = 0; block < 2; ++block) {
       full.enter(model.program(block));
       full.advance(originals[static_cast<std::size_t>(block)], model.program(block).size());
@@ -42,13 +48,14 @@ struct Problem {
     for (std::size_t i = 0; i < matrices.size(); ++i)
       blocks[0].matrices.push_back({static_cast<int>(i), originals[0].linears[i].view(), &matrices[i], 0});
     if (until == 2) blocks.push_back({&model.program(1), &weights[1], {}});
-    const TuneData data{input.view(), outputs[static_cast<std::size_t>(until - 1)].view(), nullptr, length};
+    const TuneData data{input.view(), outputs[static_cast<std::size_t>(until - 1)].view(), nullptr, tokens};
     return tune_window(context, options, std::move(blocks), data, 7, progress);
   }
 
   Context<Cpu> context;
   Checkpoint checkpoint;
   Model model;
+  Index tokens = length;  ///< of a window
   Matrix<float> input;
   std::vector<BlockWeights<float>> originals, weights;
   std::vector<Matrix<float>> outputs;
@@ -77,6 +84,40 @@ TEST_CASE("tuning lowers the held-out loss, and hands out what it trained") {
       }
       CHECK(problem.weights[1].linears == frozen);
     }
+}
+
+TEST_CASE("groups that do not divide the widths: a shorter last one is solved, tuned and handed out like the others") {
+  for (const char* name : {"timm_eva02_base", "timm_eva02_tiny"})
+    for (const char* method : {"rtn", "gptq", "gptqt"})
+      for (const Index until : {Index{1}, Index{2}}) {
+        INFO(name << ", " << method << " until " << until);
+        Problem problem(name, method, {{"bits", "2"}, {"group_size", "32"}});  // 48 = 32 + 16, 88 = 2 · 32 + 24
+        CHECK(problem.matrices.back().cols() == 88);
+        CHECK(problem.matrices.back().groups() == 3);
+        const TuneReport report = problem.tune(quick(), until);
+        CHECK(report.loss < 0.97 * report.start_loss);
+        for (std::size_t i = 0; i < problem.matrices.size(); ++i)
+          CHECK(problem.weights[0].linears[i] == dequantize(problem.matrices[i]));
+      }
+}
+
+TEST_CASE("2730 columns in groups of 128: the last 42 are a group of their own") {  // EVA-02 large
+  const Context<Cpu> context(2);
+  const Matrix<float> W = random_matrix<float>(3, 2730, 2, 0.05);
+  const auto rounded = [&](const Matrix<float>& matrix, const char* group) {
+    const InputStatistics<float> none(context, matrix.cols(), Moments::None);
+    return make_quantizer(context, "rtn", {{"bits", "4"}, {"group_size", group}})->quantize(matrix, none);
+  };
+  const QuantizedMatrix whole = rounded(W, "128"), last = rounded(Matrix<float>(W.view().middle_cols(2688, 42)), "-1");
+  REQUIRE(whole.groups() == 22);
+  const Matrix<float> decoded = dequantize(whole);
+  CHECK(dequantize(last) == Matrix<float>(decoded.view().middle_cols(2688, 42)));
+  const auto trainable = make_trainable(context, W, whole);
+  CHECK(forward(*trainable) == decoded);
+  disturb(*trainable, 9);
+  const Matrix<float> moved = forward(*trainable);
+  CHECK(moved != decoded);
+  CHECK(moved == dequantize(trainable->result()));
 }
 
 TEST_CASE("the loss before the first step is that of the solver's result") {
