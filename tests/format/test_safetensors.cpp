@@ -54,6 +54,9 @@ TEST_CASE("a file's tensors come by name, with type, shape and bytes") {
   const auto b = file.matrix("b");
   CHECK((b.rows() == 1 && b.cols() == 2 && b(0, 0) == 1 && b(0, 1) == -2));
   CHECK(file.matrix("empty").empty());
+  const auto pairs = file.reshaped("w", 2);
+  CHECK((pairs.rows() == 3 && pairs.cols() == 2 && pairs(1, 0) == 3 && pairs(2, 1) == -6));
+  CHECK(file.reshaped("empty", 5).empty());
   file.release("w");
   CHECK(file.matrix("w") == w);
 }
@@ -76,6 +79,12 @@ TEST_CASE("what is asked wrongly of a source is refused with its name and the te
   expect_error(Status::InvalidArgument, {"'w'"}, [&] { file.matrix_rows("w", 1, 2); });
   expect_error(Status::InvalidArgument, {"'w'"}, [&] { file.matrix_rows("w", -1, 1); });
   CHECK(file.matrix_rows("w", 0, 1)(0, 1) == 2);
+  CHECK(file.reshaped("deep", 1)(0, 0) == 0);
+  expect_error(Status::NotFound, {"'x'"}, [&] { file.reshaped("x", 1); });
+  expect_error(Status::InvalidData, {"'w'", "4 numbers", "rows of 3"}, [&] { file.reshaped("w", 3); });
+  expect_error(Status::InvalidData, {"'w'", "rows of 0"}, [&] { file.reshaped("w", 0); });
+  expect_error(Status::InvalidData, {"'w'", "nan", "row 0, column 2"}, [&] { file.reshaped("w", 4); });
+  expect_error(Status::InvalidData, {"'i'", "I32"}, [&] { file.reshaped("i", 1); });
 }
 
 TEST_CASE("files that are none are refused") {

@@ -100,9 +100,8 @@ struct Architecture {
 /// Every architecture, in the order in which messages list them.
 std::span<const Architecture> architectures();
 /// The row that `model_type` of a config.json names, without it `architectures[0]`, without both timm's `architecture`.
-/// Throws Status::InvalidData
-/// where both are missing, are no strings or contradict each other; Status::Unsupported, with the list, for an unknown
-/// one.
+/// Throws Status::InvalidData where all are missing, are no strings or contradict each other; Status::Unsupported, with
+/// the list, for an unknown one.
 const Architecture& find_architecture(const Json& config);
 
 }  // namespace halftone
