@@ -17,7 +17,8 @@ void add_common_flags(CLI::App& command, Common& common, bool computes) {
   command.add_flag("--json", common.json, "one JSON document on stdout, and nothing else there");
   if (!computes) return;
   command
-      .add_option("--threads", common.threads, "threads; 0: all that this process may use. Results do not depend on it")
+      .add_option("--threads", common.threads,
+                  "threads; 0: all that this process may use, or OMP_NUM_THREADS. Results do not depend on it")
       ->check(CLI::Range(0, 4096));
   command.add_option_function<std::string>(
       "--device",

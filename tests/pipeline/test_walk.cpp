@@ -76,6 +76,7 @@ TEST_CASE("the walk solves what a plain loop over the model solves") {
     const Model model(checkpoint);
     const auto ids_file = write_ids(folder / concat(name, method.name, ".safetensors"), 12, 24, model.vocabulary());
     Recipe recipe = small_recipe(std::string(method.name), ids_file);
+    recipe.tune = tuning_of(Effort::Low);
     recipe.options["group_size"] = "-1";
     recipe.options["scale_type"] = "f32";
     recipe.format = "compressed-tensors";

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "error_text.hpp"
 #include "halftone/solver/gptq.hpp"
 #include "halftone/solver/rtn.hpp"
 #include "random_matrix.hpp"
@@ -86,17 +87,6 @@ inline bool noted(const SolveReport& report, std::string_view text) {
   for (const std::string& note : report.notes)
     if (note.find(text) != std::string::npos) return true;
   return false;
-}
-
-/// "status: message" of the halftone::Error that `action` throws; empty if it throws none.
-template <class Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return std::string(status_name(error.status())) + ": " + error.what();
-  }
-  return "";
 }
 
 }  // namespace halftone::test

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>  // memcmp
 
+#include "error_text.hpp"
 #include "halftone/solver/quantizer.hpp"
 #include "halftone/tune/options.hpp"
 #include "random_matrix.hpp"
@@ -63,17 +64,6 @@ inline Matrix<float> forward(Trainable& trainable) {
 inline bool same_bytes(const Matrix<float>& a, const Matrix<float>& b) {
   return a.rows() == b.rows() && a.cols() == b.cols() &&
          std::memcmp(a.data(), b.data(), sizeof(float) * static_cast<std::size_t>(a.size())) == 0;
-}
-
-/// "status: message" of the halftone::Error that `action` throws; empty if it throws none.
-template <class Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return std::string(status_name(error.status())) + ": " + error.what();
-  }
-  return "";
 }
 
 }  // namespace halftone::test

@@ -14,10 +14,11 @@
 
 namespace halftone {
 
-/// Threads that the machine offers this process; 1 where the library is built without OpenMP.
+/// Threads that the machine offers this process, or fewer if OMP_NUM_THREADS says so; 1 where the library is built
+/// without OpenMP.
 inline int available_threads() noexcept {
 #if defined(_OPENMP)
-  return omp_get_num_procs();
+  return std::min(omp_get_num_procs(), omp_get_max_threads());
 #else
   return 1;
 #endif

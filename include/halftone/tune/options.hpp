@@ -26,8 +26,8 @@ struct TuneOptions {
   OptimiserKind optimiser = OptimiserKind::AdamW;
   RealOrAuto rate = RealOrAuto::chosen();
   double scale_rate = 0.1;
-  double margin = 0;
-  double momentum = 0.9;
+  double margin = 0.1;
+  double momentum = 0;
   Decay decay = Decay::Cosine;
   double decay_to = 0;
   int batch = 8;
