@@ -105,8 +105,8 @@ void add_recipe_flags(CLI::App& command, RecipeArguments& arguments) {
       ->take_all();
   command
       .add_option("--effort", arguments.effort,
-                  "how long to tune what the method found: low, not at all; medium, 100 steps a block; high, 300; max, "
-                  "1000 at overlapping pairs [default medium for best, low for the others]")
+                  "how long to tune what the method found: low, not at all; medium, 100 steps a block; high, 150 at "
+                  "overlapping pairs of blocks; max, 1000 [default medium for best, low for the others]")
       ->type_name("WORD");
   command
       .add_option("--tune", arguments.tune,

@@ -26,13 +26,14 @@ void check_tune(const TuneOptions& options) {
 }
 
 TuneOptions tuning_of(Effort effort) {
-  constexpr int steps[] = {0, 100, 300, 1000};
   TuneOptions options;
+  constexpr int steps[] = {0, 100, 150, 1000};
   options.steps = steps[static_cast<int>(effort)];
-  if (effort == Effort::Max) {
+  if (effort >= Effort::High) {
     options.nblocks = 2;
     options.step = 1;
   }
+  if (effort == Effort::High) options.lookahead = 0;
   return options;
 }
 
@@ -76,7 +77,7 @@ OptimiserOptions optimiser_options(const TuneOptions& options, int bits) {
   else if (options.optimiser == OptimiserKind::SignSgd)
     optimiser.rate = (bits <= 3 && options.steps >= 1000 ? 2.0 : 1.0) / options.steps;
   else
-    optimiser.rate = bits <= 2 ? 0.005 : 0.008;
+    optimiser.rate = bits <= 2 ? std::min(0.005, 1.5 / options.steps) : std::min(0.008, 0.8 / options.steps);
   return optimiser;
 }
 

@@ -65,10 +65,10 @@ struct TuneOptions {
 
 /// How much time a run may take to tune what its solver found.
 enum class Effort : std::int32_t {
-  Low = 0,     ///< none: solve and refine; seconds to minutes
-  Medium = 1,  ///< 100 steps a block
-  High = 2,    ///< 300 steps a block
-  Max = 3,     ///< 1000 steps at windows of two blocks that overlap: 13 times medium
+  Low = 0,     ///< none: solve and refine
+  Medium = 1,  ///< 100 steps a block, against the output of the next
+  High = 2,    ///< 150 steps at pairs of blocks that overlap; twice the time of medium
+  Max = 3,     ///< 1000 steps at such pairs, against the output of the next block: 16 times medium
 };
 template <>
 struct EnumWords<Effort> {
@@ -89,7 +89,9 @@ std::string tune_text(const TuneOptions& options);
 void check_tune(const TuneOptions& options);
 
 /// The optimiser's part. An automatic rate is, of sign-SGD, 1 / steps, and twice that at 3 bits and less from 1000
-/// steps, as the public code of SignRound has it; of AdamW 0.005 up to 2 bits and 0.008 above. steps > 0.
+/// steps, as the public code of SignRound has it; of AdamW 0.005 up to 2 bits and 0.008 above, but no more than takes a
+/// latent number 1.5 or 0.8 steps of the grid far in all: what goes further learns the calibration data by heart. steps
+/// > 0.
 OptimiserOptions optimiser_options(const TuneOptions& options, int bits);
 /// The quantiser's part.
 TrainableOptions trainable_options(const TuneOptions& options, int minimum_zero);
