@@ -215,6 +215,7 @@ double RunningSum<Cuda>::value() const {
   template void gather_system<float, S>(const Context<Cuda>&, MatrixView<const float>, const std::int32_t*, \
                                         const std::uint8_t*, const double*, double, MatrixView<S>);
 HALFTONE_INSTANTIATE_ANY(std::uint8_t)
+HALFTONE_INSTANTIATE_ANY(unsigned long long)
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)
 template void clear_columns<float>(const Context<Cuda>&, MatrixView<float>, const std::uint8_t*);

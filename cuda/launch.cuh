@@ -62,6 +62,10 @@ class Team {
   __device__ __forceinline__ void lower(unsigned long long* target, unsigned long long value) const {
     atomicMin(target, value);
   }
+  /// *target += value, likewise: of integers, whose order changes nothing.
+  __device__ __forceinline__ void add(unsigned long long* target, unsigned long long value) const {
+    atomicAdd(target, value);
+  }
 
  private:
   __device__ __forceinline__ static unsigned mask() {
@@ -140,6 +144,8 @@ class Team {
   void lower(unsigned long long* target, unsigned long long value) const {
     *target = value < *target ? value : *target;
   }
+
+  void add(unsigned long long* target, unsigned long long value) const { *target += value; }
 
   explicit Team(bool backwards) : order_(backwards) {}
 

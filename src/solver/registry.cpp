@@ -1,20 +1,15 @@
-// Every method that the command, the C interface and recipes know by name.
-// To add one: its header, its test, a line in the table. See docs/adding_a_solver.md.
-#include "halftone/solver/best.hpp"
-#include "halftone/solver/gptq.hpp"
-#include "halftone/solver/gptqt.hpp"
-#include "halftone/solver/gptqv2.hpp"
-#include "halftone/solver/owq.hpp"
+// The registry: every method that the command, the C interface and recipes know by name.
 #include "halftone/solver/quantizer_of.hpp"
-#include "halftone/solver/rtn.hpp"
+#include "solver/method_list.hpp"
 
 namespace halftone {
 
 std::span<const Method> methods() {
-  static const std::vector<Method> table = {
-      method_of<RtnSolver<float, Cpu>>(), method_of<GptqSolver<float, Cpu>>(),  method_of<GptqV2Solver<float, Cpu>>(),
-      method_of<OwqSolver<float, Cpu>>(), method_of<GptqtSolver<float, Cpu>>(), method_of<BestSolver<float, Cpu>>(),
-  };
+  static const std::vector<Method> table = [] {
+    std::vector<Method> rows;
+    each_method<Cpu>([&](auto solver) { rows.push_back(method_of<typename decltype(solver)::type>()); });
+    return rows;
+  }();
   return table;
 }
 

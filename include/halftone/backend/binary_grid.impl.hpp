@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "halftone/backend/binary_grid.hpp"
+#include "halftone/quant/binary_row.hpp"
 
 namespace halftone {
 namespace detail {
@@ -37,24 +38,7 @@ struct SortedRow {
   /// Σ ω (w − level)².
   double error_at(double level) const { return energy - 2 * level * moment.back() + level * level * weight.back(); }
   /// Σ ω (x − w) over w <= cut.
-  double ramp(double cut, double x) const {
-    std::size_t first = 0;  // without branches: where a weight stands is as good as random
-    for (std::size_t left = w.size(); left > 0;) {
-      const std::size_t half = (left + 1) / 2;
-      first += w[first + half - 1] <= cut ? half : 0;
-      left -= half;
-    }
-    return x * weight[first] - moment[first];
-  }
-};
-
-/// The grid of one row.
-template <class S>
-struct BinaryRow {
-  float alphas[max_steps], bias;
-  float levels[1 << max_steps];  ///< ascending
-  S thresholds[1 << max_steps];
-  std::uint8_t codes[1 << max_steps];
+  double ramp(double cut, double x) const { return ramp_of(w.data(), weight.data(), moment.data(), size(), cut, x); }
 };
 
 /// Searches row after row. One object a thread.
@@ -153,36 +137,18 @@ void BinarySearch<S>::score_lanes() {
 /// The grid of a candidate as it is stored, and as the column loop rounds to it.
 template <class S>
 void BinarySearch<S>::make_row(std::size_t shape, int lane, BinaryRow<S>& row) const {
-  const StepVector& d = candidates_.shapes()[shape];
-  const double scale = row_.unit * BinaryCandidates::factor(lane), centre = candidates_.centre(lane);
-  const int bits = candidates_.bits(), count = candidates_.levels();
-  for (int i = 0; i < bits; ++i)
-    row.alphas[i] =
-        round_stored(static_cast<float>(merged_alpha(scale, d[static_cast<std::size_t>(i)])), candidates_.scale_type());
-  row.bias =
-      round_stored(static_cast<float>(merged_bias(scale, centre, candidates_.total())), candidates_.scale_type());
-  ascending_levels(row.alphas, 1, row.bias, bits, row.levels, row.codes);
-  for (int m = 0; m + 1 < count; ++m)
-    row.thresholds[m] = threshold_between(static_cast<S>(row.levels[m]), static_cast<S>(row.levels[m + 1]));
-  if (!candidates_.options().strict) return;
-  const int* const t = candidates_.integers(shape);
-  for (int m = 0; m + 1 < count; ++m) {
-    const int sum = t[m] + t[m + 1];
-    row.thresholds[m] = static_cast<S>(scale * (0.5 * sum + candidates_.threshold_shift(sum) - centre));
-  }
+  make_binary_row({candidates_.bits(), candidates_.total(), candidates_.scale_type(), candidates_.options().strict,
+                   candidates_.shapes()[shape].data(), candidates_.integers(shape),
+                   row_.unit * BinaryCandidates::factor(lane), candidates_.centre(lane)},
+                  row);
 }
 
-/// Σ ω (q − w)² with the row's own levels and thresholds: the formula of binary_candidates.hpp.
+/// Σ ω (q − w)² with the row's own levels and thresholds.
 template <class S>
 double BinarySearch<S>::stored_error(const BinaryRow<S>& row) const {
   const int count = candidates_.levels();
-  double error = row_.error_at(static_cast<double>(row.levels[count - 1]));
-  for (int m = 0; m + 1 < count; ++m) {
-    const double lower = static_cast<double>(row.levels[m]), upper = static_cast<double>(row.levels[m + 1]);
-    if (upper > lower)
-      error -= 2 * (upper - lower) * row_.ramp(static_cast<double>(row.thresholds[m]), 0.5 * (lower + upper));
-  }
-  return error;
+  return stored_error_of(row, count, row_.error_at(static_cast<double>(row.levels[count - 1])),
+                         [&](double cut, double x) { return row_.ramp(cut, x); });
 }
 
 /// How far rounding moved the levels of a candidate.

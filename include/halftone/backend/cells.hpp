@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "halftone/core/platform.hpp"
 #include "halftone/core/view.hpp"
 #include "halftone/quant/grid.hpp"
 
@@ -17,8 +18,12 @@ struct UniformCells {
   S top = 0;                                        ///< 2^bits − 1
 
   /// The smallest and the largest value of a row in a group.
-  S lowest(Index group, Index row) const { return decode(S(0), scales(group, row), zeros(group, row)); }
-  S highest(Index group, Index row) const { return decode(top, scales(group, row), zeros(group, row)); }
+  HALFTONE_HOST_DEVICE S lowest(Index group, Index row) const {
+    return decode(S(0), scales(group, row), zeros(group, row));
+  }
+  HALFTONE_HOST_DEVICE S highest(Index group, Index row) const {
+    return decode(top, scales(group, row), zeros(group, row));
+  }
   /// The cells of the rows from `first` on.
   constexpr UniformCells from_row(Index first) const {
     return {scales.middle_cols(first, scales.cols - first), zeros.middle_cols(first, zeros.cols - first),
@@ -37,8 +42,8 @@ struct BinaryCells {
   int bits = 0;                                     ///< k, 2 .. 4
 
   /// The smallest and the largest value of a row in a group.
-  S lowest(Index group, Index row) const { return levels(group << bits, row); }
-  S highest(Index group, Index row) const { return levels(((group + 1) << bits) - 1, row); }
+  HALFTONE_HOST_DEVICE S lowest(Index group, Index row) const { return levels(group << bits, row); }
+  HALFTONE_HOST_DEVICE S highest(Index group, Index row) const { return levels(((group + 1) << bits) - 1, row); }
   /// The cells of the rows from `first` on.
   constexpr BinaryCells from_row(Index first) const {
     return {levels.middle_cols(first, levels.cols - first), thresholds.middle_cols(first, thresholds.cols - first),

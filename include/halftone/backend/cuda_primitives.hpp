@@ -11,6 +11,9 @@
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/cuda.hpp"
 #include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/quantize.hpp"
+#include "halftone/backend/refine.hpp"
+#include "halftone/backend/refit.hpp"
 
 namespace halftone {
 
@@ -92,5 +95,68 @@ void mirror_upper(const Context<Cuda>& context, MatrixView<S> A);
 /// By cuSOLVER on the matrix turned around: with J the reversal, J A J = L Lᵀ gives R = J L J and U = J L⁻¹ J.
 template <class S>
 Index inverse_factor(const Context<Cuda>& context, MatrixView<S> A);
+
+// quantize.hpp, quant/grid_fit.hpp; importance, scales and zeros in device memory
+
+template <class S>
+void fit_uniform_grid(const Context<Cuda>& context, MatrixView<const S> W, const S* importance,
+                      const GridOptions& options, S* scales, S* zeros);
+template <class S>
+void fit_uniform_grids(const Context<Cuda>& context, const GridOptions& options, MatrixView<const S> W,
+                       const S* importance, MatrixView<S> scales, MatrixView<S> zeros);
+/// Blocks of more than 128 columns are cut into such.
+template <class S, template <class> class Cells>
+void diffuse_block(const Context<Cuda>& context, const Cells<S>& cells, MatrixView<const S> U, MatrixView<S> W,
+                   MatrixView<S> E, MatrixView<std::uint8_t> codes, const SecondUpdate<S>& second = {});
+template <class S, template <class> class Cells>
+void round_block(const Context<Cuda>& context, const Cells<S>& cells, MatrixView<S> W, MatrixView<std::uint8_t> codes);
+template <class S, template <class> class Cells>
+void clamp_block(const Context<Cuda>& context, const Cells<S>& cells, MatrixView<S> W);
+
+// binary_grid.hpp, quant/binary_fit.hpp
+
+template <class S>
+void fit_binary_grid(const Context<Cuda>& context, const BinaryCandidates& candidates,
+                     std::type_identity_t<MatrixView<const S>> W, const S* importance, const FittedBinary<S>& out);
+template <class S>
+void fit_binary_grids(const Context<Cuda>& context, const BinaryCandidates& candidates, const GridOptions& options,
+                      std::type_identity_t<MatrixView<const S>> W, const S* importance, const FittedBinary<S>& out);
+
+// refine.hpp; blocks of at most 128 columns
+
+template <class S, template <class> class Cells>
+Index descend_columns(const Context<Cuda>& context, const Cells<S>& cells, const RefinedColumns<S>& block);
+template <class S, template <class> class Cells>
+Index search_columns(const Context<Cuda>& context, const Cells<S>& cells, const RefinedColumns<S>& block,
+                     const SearchEffort& effort = {});
+template <class S>
+void gather_rows(const Context<Cuda>& context, std::type_identity_t<MatrixView<const S>> A, const std::int32_t* rows,
+                 MatrixView<S> out);
+template <class S>
+double residual_product(const Context<Cuda>& context, std::type_identity_t<MatrixView<const S>> Q,
+                        std::type_identity_t<MatrixView<const S>> T, std::type_identity_t<MatrixView<const S>> G);
+template <class S>
+void add_scaled_rows(const Context<Cuda>& context, MatrixView<S> A, const S* factors,
+                     std::type_identity_t<MatrixView<const S>> B);
+template <class S>
+void scale_rows(const Context<Cuda>& context, MatrixView<S> A, const S* factors);
+
+// refit.hpp
+
+template <class S>
+void centred_codes(const Context<Cuda>& context, std::type_identity_t<MatrixView<const std::uint8_t>> codes,
+                   const std::int32_t* columns, const S* zeros, MatrixView<S> out);
+template <class S>
+Index refit_scales(const Context<Cuda>& context, std::type_identity_t<MatrixView<const S>> C,
+                   std::type_identity_t<MatrixView<const S>> P, std::type_identity_t<MatrixView<const S>> G,
+                   const std::int32_t* columns, ScaleType type, S* scales, S* steps, MatrixView<S> Q);
+template <class S>
+void sign_planes(const Context<Cuda>& context, std::type_identity_t<MatrixView<const std::uint8_t>> codes,
+                 const std::int32_t* columns, int bits, MatrixView<S> out);
+template <class S>
+Index refit_planes(const Context<Cuda>& context, std::type_identity_t<MatrixView<const S>> A,
+                   std::type_identity_t<MatrixView<const S>> P, const S* ones_H,
+                   std::type_identity_t<MatrixView<const S>> G, const RefittedBinary<S>& refitted, MatrixView<S> Q,
+                   MatrixView<S> D);
 
 }  // namespace halftone

@@ -7,6 +7,25 @@
 
 namespace halftone {
 
+/// fit_binary_grid for every group of consecutive columns of W [rows, in]; importance [in] or null. `out` holds the
+/// groups one below the other: alphas [groups · k, rows], biases [groups, rows], and so on. Parallel over groups and
+/// chunks of rows.
+template <class S>
+void fit_binary_grids(const Context<Cpu>& context, const BinaryCandidates& candidates, const GridOptions& options,
+                      MatrixView<const S> W, const S* importance, const FittedBinary<S>& out) {
+  const Index bits = candidates.bits(), levels = candidates.levels();
+  detail::fit_groups(
+      context, options, W, importance, [&](Index group, Index row, MatrixView<const S> piece, const S* weights) {
+        const auto part = [&](auto matrix, Index height) {
+          return matrix.block(group * height, row, height, piece.rows);
+        };
+        fit_binary_grid(
+            context, candidates, piece, weights,
+            FittedBinary<S>{part(out.alphas, bits), out.biases + group * W.rows + row, part(out.levels, levels),
+                            part(out.thresholds, levels - 1), part(out.codes, levels)});
+      });
+}
+
 /// A grid policy of the error-diffusion core (solver/error_diffusion.hpp): fit and cells.
 template <class S, class Backend>
 class BinaryGrids {
@@ -24,16 +43,14 @@ class BinaryGrids {
 
   /// Fits one group on its columns W [rows, columns]; importance [columns] or null (see fit_binary_grid).
   void fit(const Context<Backend>& context, Index group, MatrixView<const S> W, const S* importance) {
-    fit_binary_grid(context, *candidates_, W, importance, fitted(group, 0, W.rows));
+    fit_binary_grid(context, *candidates_, W, importance, fitted(group, W.rows));
   }
 
   /// Fits every group on W [rows, in], groups of consecutive columns; importance [in] or null.
-  /// Parallel over groups and chunks of rows.
   void fit_all(const Context<Backend>& context, MatrixView<const S> W, const S* importance) {
-    detail::fit_groups(context, options_, W, importance,
-                       [&](Index group, Index row, MatrixView<const S> piece, const S* weights) {
-                         fit_binary_grid(context, *candidates_, piece, weights, fitted(group, row, piece.rows));
-                       });
+    fit_binary_grids(
+        context, *candidates_, options_, W, importance,
+        FittedBinary<S>{alphas_.view(), biases_.data(), levels_.view(), thresholds_.view(), codes_.view()});
   }
 
   /// What the column loop reads. group_of_position[j] is the group of the block's column j.
@@ -44,7 +61,7 @@ class BinaryGrids {
   /// Moves α and β of one group to what suits its codes best under H, and Q, G and codes with them
   /// (quant/grid_refit.hpp).
   Index refit(const Context<Backend>& context, Index group, const RefitTask<S>& task) {
-    return refit_binary(context, task, options_.scale_type, fitted(group, 0, task.Q.rows));
+    return refit_binary(context, task, options_.scale_type, fitted(group, task.Q.rows));
   }
 
   /// As results hold them. `in`: columns of W.
@@ -60,13 +77,13 @@ class BinaryGrids {
   }
 
  private:
-  /// The places of one group's rows [row, row + rows).
-  FittedBinary<S> fitted(Index group, Index row, Index rows) {
+  /// The places of one group.
+  FittedBinary<S> fitted(Index group, Index rows) {
     const Index bits = candidates_->bits(), levels = candidates_->levels();
-    return {alphas_.view().block(group * bits, row, bits, rows), biases_.row(group) + row,
-            levels_.view().block(group * levels, row, levels, rows),
-            thresholds_.view().block(group * (levels - 1), row, levels - 1, rows),
-            codes_.view().block(group * levels, row, levels, rows)};
+    return {alphas_.view().block(group * bits, 0, bits, rows), biases_.row(group),
+            levels_.view().block(group * levels, 0, levels, rows),
+            thresholds_.view().block(group * (levels - 1), 0, levels - 1, rows),
+            codes_.view().block(group * levels, 0, levels, rows)};
   }
 
   const BinaryCandidates* candidates_;

@@ -24,6 +24,17 @@ inline std::vector<std::int32_t> groups_of_columns(Index columns, Index group_co
   return groups;
 }
 
+/// fit_uniform_grid for every group of consecutive columns of W [rows, in]; importance [in] or null. scales, zeros
+/// [groups, rows]. Parallel over groups and chunks of rows.
+template <class S>
+void fit_uniform_grids(const Context<Cpu>& context, const GridOptions& options, MatrixView<const S> W,
+                       const S* importance, MatrixView<S> scales, MatrixView<S> zeros) {
+  detail::fit_groups(
+      context, options, W, importance, [&](Index group, Index row, MatrixView<const S> piece, const S* weights) {
+        fit_uniform_grid(context, piece, weights, options, scales.row(group) + row, zeros.row(group) + row);
+      });
+}
+
 /// Scales and zeros of every group. A grid policy of the error-diffusion core (solver/error_diffusion.hpp), which asks
 /// of one: fit(context, group, W, importance), cells(group_of_position).
 template <class S, class Backend>
@@ -41,12 +52,8 @@ class UniformGrids {
   }
 
   /// Fits every group on W [rows, in], groups of consecutive columns; importance [in] or null.
-  /// Parallel over groups and chunks of rows.
   void fit_all(const Context<Backend>& context, MatrixView<const S> W, const S* importance) {
-    detail::fit_groups(
-        context, options_, W, importance, [&](Index group, Index row, MatrixView<const S> piece, const S* weights) {
-          fit_uniform_grid(context, piece, weights, options_, scales_.row(group) + row, zeros_.row(group) + row);
-        });
+    fit_uniform_grids(context, options_, W, importance, scales_.view(), zeros_.view());
   }
 
   /// What the column loop reads. group_of_position[j] is the group of the block's column j.

@@ -10,8 +10,8 @@ namespace halftone::detail {
 
 /// Calls fit(group, row, W of its columns and rows, importance of its columns) for every group of W [rows, in], groups
 /// of consecutive columns, and chunks of rows, in parallel. importance [in] or null.
-template <class S, class Backend, class Fit>
-void fit_groups(const Context<Backend>& context, const GridOptions& options, MatrixView<const S> W, const S* importance,
+template <class S, class Fit>
+void fit_groups(const Context<Cpu>& context, const GridOptions& options, MatrixView<const S> W, const S* importance,
                 Fit&& fit) {
   constexpr Index chunk = 64;
   const Index width = options.group_columns(W.cols), chunks = (W.rows + chunk - 1) / chunk;

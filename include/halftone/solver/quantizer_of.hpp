@@ -6,10 +6,27 @@
 
 namespace halftone {
 
-template <Solver T>
+/// Sums of the host in a backend's memory: H, D, and what was held out. On the CPU there is nothing to do.
+template <class Backend>
+InputStatistics<float, Backend> statistics_on(const Context<Backend>& context, const InputStatistics<float>& host) {
+  if (host.moments() == Moments::None) return {context, host.width(), Moments::None};
+  auto H = context.upload(host.second_moments().view());
+  if (host.moments() == Moments::Second)
+    return InputStatistics<float, Backend>::from_sums(context, host.tokens(), std::move(H));
+  auto D = context.upload(host.cross_moments().view());
+  if (host.held_out() == nullptr)
+    return InputStatistics<float, Backend>::from_sums(context, host.tokens(), std::move(H), std::move(D));
+  return InputStatistics<float, Backend>::from_sums(context, host.tokens(), std::move(H), std::move(D),
+                                                    statistics_on(context, *host.held_out()));
+}
+
+/// T: a solver in float on `Backend`.
+template <class T, class Backend = Cpu>
+requires SolverFor<T, float, Backend>
 class QuantizerOf final : public Quantizer {
  public:
-  QuantizerOf(const Context<Cpu>& context, const typename T::Options& options) : solver_(context, options) {}
+  QuantizerOf(const Context<Backend>& context, const typename T::Options& options)
+      : context_(&context), solver_(context, options) {}
 
   std::string_view name() const override { return T::name; }
   Moments moments() const override { return solver_.moments(); }
@@ -49,22 +66,37 @@ class QuantizerOf final : public Quantizer {
     require(statistics.moments() >= moments(), Status::InvalidArgument, T::name, ": the statistics hold moments ",
             static_cast<int>(statistics.moments()), ", wanted ", static_cast<int>(moments()),
             " (0: none, 1: second, 2: second and cross, 3: those and a part held out)");
-    return std::make_unique<Held>(this, solver_.prepare(statistics));
+    return std::make_unique<Held>(*this, statistics);
   }
   using Quantizer::quantize;
   QuantizedMatrix quantize(MatrixView<const float> W, const Prepared& prepared) const override {
     const auto* held = dynamic_cast<const Held*>(&prepared);
     require(held != nullptr && held->maker == this, Status::InvalidArgument, T::name,
             ": what prepare() of another quantizer made was given, wanted this one's");
-    return solver_.quantize(W, held->value);
+    if constexpr (std::is_same_v<Backend, Cpu>)
+      return solver_.quantize(W, held->value);
+    else
+      return solver_.quantize(context_->upload(W).view(), held->value);
   }
 
  private:
+  /// The statistics where the solver reads them; on the CPU those that were given.
+  using Statistics =
+      std::conditional_t<std::is_same_v<Backend, Cpu>, const InputStatistics<float>&, InputStatistics<float, Backend>>;
   struct Held final : Prepared {
-    Held(const QuantizerOf* maker, typename T::Prepared value) : maker(maker), value(std::move(value)) {}
+    Held(const QuantizerOf& maker, const InputStatistics<float>& given)
+        : maker(&maker), statistics(there(maker, given)), value(maker.solver_.prepare(statistics)) {}
+    static Statistics there(const QuantizerOf& maker, const InputStatistics<float>& given) {
+      if constexpr (std::is_same_v<Backend, Cpu>)
+        return given;
+      else
+        return statistics_on(*maker.context_, given);
+    }
     const QuantizerOf* maker;
+    Statistics statistics;
     typename T::Prepared value;
   };
+  const Context<Backend>* context_;
   T solver_;
 };
 

@@ -1,0 +1,153 @@
+// Every method through the same solver code on both backends: objectives, codes, the same bytes from run to run.
+#include "halftone/core/random.hpp"
+#include "halftone/solver/cuda_quantizer.hpp"
+#include "support.hpp"
+
+using namespace halftone;
+using namespace halftone::test;
+
+namespace {
+
+const Context<Cpu> cpu(1);
+
+/// Statistics with all that any method asks for; a quarter of the tokens is held out. Input 3 is dead.
+InputStatistics<float> statistics_of(Index width, Index tokens, std::uint64_t seed) {
+  InputStatistics<float> statistics(cpu, width, Moments::HeldOut);
+  Matrix<float> X = random_inputs<float>(tokens, width, seed);
+  for (Index t = 0; t < tokens && width > 3; ++t) X(t, 3) = 0;
+  Matrix<float> X_fp = X;
+  Random random(seed);
+  for (Index i = 0; i < X_fp.size(); ++i) X_fp.data()[i] *= static_cast<float>(1 + 0.05 * random.normal());
+  const Index learnt = tokens - tokens / 4;
+  statistics.add(X.view().middle_rows(0, learnt), X_fp.view().middle_rows(0, learnt));
+  statistics.add_held_out(X.view().middle_rows(learnt, tokens - learnt),
+                          X_fp.view().middle_rows(learnt, tokens - learnt));
+  return statistics;
+}
+
+Index codes_that_differ(const QuantizedMatrix& a, const QuantizedMatrix& b) {
+  Index count = 0;
+  for (Index i = 0; i < a.codes.size(); ++i) count += a.codes.data()[i] != b.codes.data()[i] ? 1 : 0;
+  return count;
+}
+
+struct Point {
+  const char* method;
+  OptionMap options;
+};
+
+/// The axes, each at least once with every method that has it.
+std::vector<Point> points() {
+  std::vector<Point> all;
+  for (const Method& method : methods()) {
+    const char* const name = method.name.data();
+    const auto add = [&](OptionMap options) {
+      if (has_option(method, "tune")) options["tune"] = "false";
+      all.push_back({name, std::move(options)});
+    };
+    const bool binary = method.name == "gptqt";
+    add({{"bits", "3"}, {"group_size", "-1"}});
+    add({{"bits", "4"}, {"group_size", "32"}});
+    if (!has_option(method, "damping")) continue;
+    add({{"bits", "3"}, {"group_size", "32"}, {"act_order", "true"}});
+    if (binary) continue;
+    add({{"bits", "3"}, {"group_size", "16"}, {"groups", "fresh"}, {"sym", "true"}});
+    add({{"bits", "2"}, {"group_size", "32"}, {"grid", "hessian"}, {"outlier_columns", "2"}});
+    add({{"bits", "3"}, {"group_size", "32"}, {"grid", "l2.4"}, {"groups", "reference"}, {"block_size", "40"}});
+    add({{"bits", "3"}, {"group_size", "32"}, {"target", "shift"}, {"beta", "auto"}});
+    add({{"bits", "3"},
+         {"group_size", "-1"},
+         {"target", "alpha"},
+         {"alpha", "1"},
+         {"second", "pre"},
+         {"block_size", "150"}});
+    add({{"bits", "3"}, {"group_size", "-1"}, {"target", "alpha"}, {"alpha", "auto"}, {"second", "pre_clamped"}});
+    add({{"bits", "3"}, {"group_size", "32"}, {"target", "alpha"}, {"second", "reference"}, {"block_size", "32"}});
+    add({{"bits", "3"}, {"group_size", "32"}, {"refine", "2"}});
+  }
+  all.push_back({"gptqt", {{"bits", "3"}, {"group_size", "32"}, {"refine", "2"}}});
+  all.push_back({"gptqt", {{"bits", "2"}, {"group_size", "-1"}, {"target", "alpha"}, {"outlier_columns", "2"}}});
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("every method ends with the CPU's objective") {
+  HALFTONE_DEVICE_CASE(context);
+  const Index rows = 24, width = 144;
+  const auto statistics = statistics_of(width, 400, 1);
+  const auto W = random_matrix<float>(rows, width, 2, 0.05);
+  Index differing = 0, codes = 0;
+  double worst = 0;
+  for (const Point& point : points()) {
+    std::string text = point.method;
+    for (const auto& [name, value] : point.options) text += " " + name + "=" + value;
+    CAPTURE(text);
+    const auto here = make_quantizer(cpu, point.method, point.options);
+    const auto there = make_quantizer(context, point.method, point.options);
+    const QuantizedMatrix a = here->quantize(W, statistics), b = there->quantize(W, statistics),
+                          c = there->quantize(W, statistics);
+    const double apart = std::abs(b.report.relative_error / a.report.relative_error - 1);
+    differing += codes_that_differ(a, b);
+    codes += a.codes.size();
+    INFO(codes_that_differ(a, b) << " codes differ, objectives by " << apart);
+    // Tabu search takes another way after any rounding, as it does between two instruction sets of the CPU.
+    const bool searches = here->options().count("refine") != 0 && here->options().at("refine") != "0";
+    CHECK(apart <= (searches ? 3e-2 : 1e-4));
+    if (!searches) worst = std::max(worst, apart);
+    CHECK(same_codes(b, c));
+    CHECK(b.report.damping == a.report.damping);
+    CHECK(b.report.dead_columns == a.report.dead_columns);
+    CHECK(b.report.notes == a.report.notes);
+    CHECK(there->options() == here->options());
+  }
+  std::printf("methods: %lld of %lld codes differ, objectives by at most %.1e without refinement\n",
+              static_cast<long long>(differing), static_cast<long long>(codes), worst);
+}
+
+TEST_CASE("singular moments climb the same ladder") {
+  HALFTONE_DEVICE_CASE(context);
+  InputStatistics<float> statistics(cpu, 70, Moments::Second);
+  statistics.add(random_inputs<float>(5, 70, 3));
+  const auto W = random_matrix<float>(6, 70, 4, 0.05);
+  const OptionMap options{{"bits", "3"}, {"group_size", "-1"}, {"damping", "0"}};
+  const auto a = make_quantizer(cpu, "gptq", options)->quantize(W, statistics);
+  const auto b = make_quantizer(context, "gptq", options)->quantize(W, statistics);
+  CHECK(b.report.damping > 0);
+  CHECK(b.report.damping_steps > 0);
+  CHECK(std::isfinite(b.report.relative_error));
+  CHECK(b.report.tokens == a.report.tokens);
+}
+
+TEST_CASE("statistics of the device are the CPU's, from float and from 16-bit inputs") {
+  HALFTONE_DEVICE_CASE(context);
+  const Index tokens = 90, width = 33;
+  const auto X = random_inputs<float>(tokens, width, 5);
+  const auto X_fp = random_inputs<float>(tokens, width, 6);
+  InputStatistics<float> here(cpu, width, Moments::Cross);
+  InputStatistics<float, Cuda> there(context, width, Moments::Cross);
+  here.add(X, X_fp);
+  const auto inputs = on_device(context, X), full = on_device(context, X_fp);
+  there.add(inputs.view(), full.view());
+  CHECK(relative_difference(on_host(context, there.second_moments()), here.second_moments()) <= 1e-5);
+  CHECK(relative_difference(on_host(context, there.cross_moments()), here.cross_moments()) <= 1e-5);
+  Matrix<float> bad = X;
+  bad(7, 2) = std::numeric_limits<float>::infinity();
+  const auto refused = on_device(context, bad);
+  CHECK(message_of([&] { there.add(refused.view(), full.view()); }).find("is inf at token 7, column 2") !=
+        std::string::npos);
+  CHECK(there.tokens() == tokens);
+}
+
+TEST_CASE("weights that are not finite or of the wrong width are refused on the device too") {
+  HALFTONE_DEVICE_CASE(context);
+  const auto statistics = statistics_of(20, 60, 7);
+  auto W = random_matrix<float>(3, 20, 8);
+  W(1, 4) = std::numeric_limits<float>::quiet_NaN();
+  const auto quantizer = make_quantizer(context, "gptq", {{"group_size", "-1"}});
+  CHECK(message_of([&] { quantizer->quantize(W, statistics); }) ==
+        "invalid_data: gptq: a weight is not finite at row 1, column 4");
+  CHECK(message_of([&] { quantizer->quantize(random_matrix<float>(3, 21, 8), statistics); }).find("shape_mismatch") ==
+        0);
+  CHECK(message_of([&] { make_quantizer(context, "gtpq", {}); }).find("not_found") == 0);
+}
