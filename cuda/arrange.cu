@@ -14,7 +14,10 @@ CudaMatrix<T> list_on_device(const Context<Cuda>& context, const T* list, Index 
 
 template <class S>
 HALFTONE_HOST_DEVICE bool is_finite(S value) {
-  return value - value == S(0);
+  if constexpr (sizeof(S) == 2)
+    return static_cast<float>(value) - static_cast<float>(value) == 0.0f;
+  else
+    return value - value == S(0);
 }
 
 /// sums[row] += Σ_j A(row, j) · B(row, j), lane by lane.
@@ -218,6 +221,8 @@ HALFTONE_INSTANTIATE_ANY(std::uint8_t)
 HALFTONE_INSTANTIATE_ANY(unsigned long long)
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)
+template std::optional<Position> find_nonfinite<Float16>(const Context<Cuda>&, MatrixView<const Float16>);
+template std::optional<Position> find_nonfinite<BFloat16>(const Context<Cuda>&, MatrixView<const BFloat16>);
 template void clear_columns<float>(const Context<Cuda>&, MatrixView<float>, const std::uint8_t*);
 template void convert<float, float>(const Context<Cuda>&, MatrixView<const float>, MatrixView<float>);
 template void convert<double, float>(const Context<Cuda>&, MatrixView<const double>, MatrixView<float>);

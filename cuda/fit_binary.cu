@@ -182,6 +182,28 @@ CudaMatrix<std::uint8_t> plain_groups(const Context<Cuda>& context, const Binary
   return plain;
 }
 
+/// Room for the sorted weights of so many rows of groups.
+struct SortingSpace {
+  CudaMatrix<double> w, weight, moment, energy;
+  SortingSpace(const Context<Cuda>& context, Index units, Index width)
+      : w(context.allocate<double>(units, width)),
+        weight(context.allocate<double>(units, width + 1)),
+        moment(context.allocate<double>(units, width + 1)),
+        energy(context.allocate<double>(1, units)) {}
+};
+
+/// For `units`, or for a half, a quarter, ... of them where memory is short. Throws Status::OutOfMemory where it does
+/// not even do for one.
+SortingSpace sorting_space(const Context<Cuda>& context, Index units, Index width) {
+  for (;; units = (units + 1) / 2) {
+    try {
+      return SortingSpace(context, units, width);
+    } catch (const Error& error) {
+      if (error.status() != Status::OutOfMemory || units == 1) throw;
+    }
+  }
+}
+
 /// Fits all groups of `width` columns, as many rows of groups at a time as fit in about 256 MiB.
 void fit(const Context<Cuda>& context, const BinaryCandidates& candidates, MatrixView<const float> W,
          const float* importance, Index width, const FittedBinary<float>& out) {
@@ -202,14 +224,13 @@ void fit(const Context<Cuda>& context, const BinaryCandidates& candidates, Matri
   const auto plain = plain_groups(context, candidates, importance, width, W.cols);
 
   const Index units = (W.cols + width - 1) / width * W.rows;
-  const Index together = std::min(units, std::max<Index>(1, (Index{256} << 20) / (24 * (width + 1))));
-  auto sorted = context.allocate<double>(together, width);
-  auto weight = context.allocate<double>(together, width + 1), moment = context.allocate<double>(together, width + 1),
-       energy = context.allocate<double>(1, together);
+  const Index wanted = std::min(units, std::max<Index>(1, (Index{256} << 20) / (24 * (width + 1))));
+  SortingSpace space = sorting_space(context, wanted, width);
+  const Index together = space.w.rows();
   BinaryTask task{W,
                   importance,
                   plain.data(),
-                  {width, 0, sorted.data(), weight.data(), moment.data(), energy.data()},
+                  {width, 0, space.w.data(), space.weight.data(), space.moment.data(), space.energy.data()},
                   candidates.bits(),
                   candidates.total(),
                   lanes,

@@ -71,9 +71,9 @@ void multiply_upper(const Context<Cuda>& context, Transpose a, Transpose b, doub
                        &C(0, whole));
 }
 
-template <class S>
+template <class S, class R>
 void require_product(const char* who, Transpose a, Transpose b, MatrixView<const S> A, MatrixView<const S> B,
-                     MatrixView<S> C) {
+                     MatrixView<R> C) {
   const Index m = a == Transpose::Yes ? A.cols : A.rows, k = a == Transpose::Yes ? A.rows : A.cols;
   const Index inner = b == Transpose::Yes ? B.cols : B.rows, n = b == Transpose::Yes ? B.rows : B.cols;
   require(k == inner && C.rows == m && C.cols == n, Status::ShapeMismatch, who, ": op(A) is ", m, " x ", k,
@@ -108,7 +108,7 @@ void turn_around(const Context<Cuda>& context, MatrixView<S> A) {
 template <class S>
 void gemm(const Context<Cuda>& context, Transpose a, Transpose b, S alpha, std::type_identity_t<MatrixView<const S>> A,
           std::type_identity_t<MatrixView<const S>> B, S beta, std::type_identity_t<MatrixView<S>> C) {
-  require_product<S>("gemm", a, b, A, B, C);
+  require_product<S, S>("gemm", a, b, A, B, C);
   const Index k = a == Transpose::Yes ? A.rows : A.cols;
   if (C.empty()) return;
   if (k == 0) return scale(context, beta, C);
@@ -120,11 +120,22 @@ template <class S>
 void gemm_upper(const Context<Cuda>& context, Transpose a, Transpose b, S alpha,
                 std::type_identity_t<MatrixView<const S>> A, std::type_identity_t<MatrixView<const S>> B, S beta,
                 std::type_identity_t<MatrixView<S>> C) {
-  require_product<S>("gemm_upper", a, b, A, B, C);
+  require_product<S, S>("gemm_upper", a, b, A, B, C);
   require(C.rows == C.cols, Status::ShapeMismatch, "gemm_upper: C is ", C.rows, " x ", C.cols, ", wanted square");
   if (C.empty()) return;
   if ((a == Transpose::Yes ? A.rows : A.cols) == 0) return scale(context, beta, C);
   multiply_upper<S, S>(context, a, b, alpha, A, B, beta, C);
+}
+
+template <class T>
+void gemm_narrow(const Context<Cuda>& context, Transpose a, Transpose b, float alpha,
+                 std::type_identity_t<MatrixView<const T>> A, MatrixView<const T> B, float beta, MatrixView<float> C) {
+  require_product<T, float>("gemm_narrow", a, b, A, B, C);
+  const Index k = a == Transpose::Yes ? A.rows : A.cols;
+  if (C.empty()) return;
+  if (k == 0) return scale(context, beta, C);
+  context.engine().libraries().multiply(product_of(a, b, alpha, beta, C.rows, C.cols, k, A, B, C.stride), B.data,
+                                        A.data, C.data);
 }
 
 template <class T>
@@ -176,6 +187,10 @@ Index inverse_factor(const Context<Cuda>& context, MatrixView<S> A) {
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)
 #undef HALFTONE_INSTANTIATE
+template void gemm_narrow<Float16>(const Context<Cuda>&, Transpose, Transpose, float, MatrixView<const Float16>,
+                                   MatrixView<const Float16>, float, MatrixView<float>);
+template void gemm_narrow<BFloat16>(const Context<Cuda>&, Transpose, Transpose, float, MatrixView<const BFloat16>,
+                                    MatrixView<const BFloat16>, float, MatrixView<float>);
 template void add_squares<Float16>(const Context<Cuda>&, MatrixView<const Float16>, MatrixView<float>);
 template void add_squares<BFloat16>(const Context<Cuda>&, MatrixView<const BFloat16>, MatrixView<float>);
 

@@ -10,6 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/signals.hpp"
+#include "halftone/backend/cuda.hpp"
 
 namespace halftone::cli {
 
@@ -23,7 +24,11 @@ void add_common_flags(CLI::App& command, Common& common, bool computes) {
   command.add_option_function<std::string>(
       "--device",
       [](const std::string& device) {
-        require(device == "cpu", Status::Unsupported, "device '", device, "': this build has cpu");
+        if (device == "cpu") return;
+        const bool cuda = device == "cuda" || device.rfind("cuda:", 0) == 0;
+        require(cuda, Status::InvalidArgument, "--device is '", device, "', wanted cpu");
+        fail(Status::Unsupported, "device '", device,
+             "': models are computed by the cpu alone as yet (docs/cuda.md); cuda: ", cuda_devices_text());
       },
       "where to compute: cpu");
 }

@@ -175,6 +175,8 @@ TEST_CASE("a group size that the format cannot express") {
   scene.refuses(6, {"marlin", "compressed-tensors"}, {"--format", "marlin"});
   scene.refuses(6, {"gptx", "gptq"}, {"--method", "gptx"});
   scene.refuses(5, {"cuda", "cpu"}, {"--device", "cuda"});
+  scene.refuses(5, {"cuda:1", "cuda: "}, {"--device", "cuda:1"});
+  scene.refuses(2, {"tpu", "wanted cpu"}, {"--device", "tpu"});
 }
 
 TEST_CASE("an output folder that holds other files is not touched") {

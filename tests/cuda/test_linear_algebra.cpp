@@ -88,6 +88,12 @@ TEMPLATE_TEST_CASE("squares of 16-bit inputs are exact products summed in float"
   auto widened = context.template allocate<float>(tokens, n);
   convert(context, inputs.view(), widened.view());
   CHECK(on_host(context, widened) == wide);
+
+  auto product = context.allocate<float>(tokens, tokens);
+  gemm_narrow<T>(context, Transpose::No, Transpose::Yes, 0.5f, inputs, inputs.view(), 0, product.view());
+  Matrix<float> product_here(tokens, tokens);
+  gemm<float>(cpu, Transpose::No, Transpose::Yes, 0.5f, wide, wide, 0, product_here);
+  CHECK(relative_difference(on_host(context, product), product_here) <= 1e-5);
 }
 
 TEMPLATE_TEST_CASE("the inverse factor is the CPU's, turned around and back", "", float, double) {

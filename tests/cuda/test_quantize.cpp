@@ -210,3 +210,24 @@ TEST_CASE("binary-coded grids are fitted as on the CPU") {
         CHECK(relative_difference(b.biases, a.biases) == 0);
       }
 }
+
+TEST_CASE("where memory is short grids are fitted in smaller pieces, to the same bytes") {
+  HALFTONE_DEVICE_CASE(context);
+  const Index rows = 60, cols = 2000;
+  const auto W = random_matrix<float>(rows, cols, 12, 0.05);
+  const GridOptions options{.bits = 2, .group_size = -1};
+  const BinaryCandidates candidates("test", options, {.shapes = BinaryShapes::Fast});
+  const auto fit = [&](const Context<Cuda>& on) {
+    BinaryGrids<float, Cuda> grids(on, candidates, options, rows, 1);
+    const auto weights = on_device(on, W);
+    grids.fit_all(on, weights.view(), nullptr);
+    return grids.stored(on, cols);
+  };
+  const auto small = device_context({.memory_limit = context.memory_in_use() + (Index{9} << 18)});  // 2.25 MiB
+  const BinaryGrid a = fit(context), b = fit(*small);
+  CHECK(context.memory_peak() - context.memory_in_use() > Index{3} << 20);
+  CHECK(a.alphas == b.alphas);
+  CHECK(a.biases == b.biases);
+  const auto none = device_context({.memory_limit = context.memory_in_use() + (Index{1} << 19)});
+  CHECK(message_of([&] { fit(*none); }).find("out_of_memory: cuda context: ") == 0);
+}

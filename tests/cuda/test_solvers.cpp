@@ -131,6 +131,25 @@ TEST_CASE("statistics of the device are the CPU's, from float and from 16-bit in
   there.add(inputs.view(), full.view());
   CHECK(relative_difference(on_host(context, there.second_moments()), here.second_moments()) <= 1e-5);
   CHECK(relative_difference(on_host(context, there.cross_moments()), here.cross_moments()) <= 1e-5);
+  // The same numbers once more in 16 bits, exactly: they are what both take.
+  Matrix<BFloat16> narrow(tokens, width);
+  Matrix<float> wide(tokens, width);
+  for (Index i = 0; i < X.size(); ++i) {
+    narrow.data()[i] = BFloat16(X.data()[i]);
+    wide.data()[i] = static_cast<float>(narrow.data()[i]);
+  }
+  InputStatistics<float> here_wide(cpu, width, Moments::Second);
+  InputStatistics<float, Cuda> there_narrow(context, width, Moments::Second);
+  here_wide.add(wide);
+  const auto narrow_inputs = on_device(context, narrow);
+  there_narrow.add(narrow_inputs.view());
+  CHECK(there_narrow.tokens() == tokens);
+  CHECK(relative_difference(on_host(context, there_narrow.second_moments()), here_wide.second_moments()) <= 1e-5);
+  narrow(3, 1) = BFloat16(std::numeric_limits<float>::infinity());
+  const auto narrow_bad = on_device(context, narrow);
+  CHECK(message_of([&] { there_narrow.add(narrow_bad.view()); }).find("is inf at token 3, column 1") !=
+        std::string::npos);
+
   Matrix<float> bad = X;
   bad(7, 2) = std::numeric_limits<float>::infinity();
   const auto refused = on_device(context, bad);

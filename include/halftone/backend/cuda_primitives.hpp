@@ -14,6 +14,7 @@
 #include "halftone/backend/quantize.hpp"
 #include "halftone/backend/refine.hpp"
 #include "halftone/backend/refit.hpp"
+#include "halftone/quant/packing.hpp"
 
 namespace halftone {
 
@@ -87,6 +88,10 @@ template <class S>
 void gemm_upper(const Context<Cuda>& context, Transpose a, Transpose b, S alpha,
                 std::type_identity_t<MatrixView<const S>> A, std::type_identity_t<MatrixView<const S>> B, S beta,
                 std::type_identity_t<MatrixView<S>> C);
+/// C [m, n] = alpha · op(A) · op(B) + beta · C for 16-bit A and B: exact products, sums in float, by matrix units.
+template <class T>
+void gemm_narrow(const Context<Cuda>& context, Transpose a, Transpose b, float alpha,
+                 std::type_identity_t<MatrixView<const T>> A, MatrixView<const T> B, float beta, MatrixView<float> C);
 /// C += XᵀX (upper triangle) for 16-bit X [tokens, in]: exact products, sums in float, by matrix units.
 template <class T>
 void add_squares(const Context<Cuda>& context, MatrixView<const T> X, MatrixView<float> C);
@@ -158,5 +163,20 @@ Index refit_planes(const Context<Cuda>& context, std::type_identity_t<MatrixView
                    std::type_identity_t<MatrixView<const S>> P, const S* ones_H,
                    std::type_identity_t<MatrixView<const S>> G, const RefittedBinary<S>& refitted, MatrixView<S> Q,
                    MatrixView<S> D);
+
+// quant/packing.hpp, quant/quantized_matrix.hpp
+
+void pack_codes(const Context<Cuda>& context, MatrixView<const std::uint8_t> codes, int bits, WordLayout layout,
+                MatrixView<std::uint32_t> words);
+void unpack_codes(const Context<Cuda>& context, MatrixView<const std::uint32_t> words, int bits, WordLayout layout,
+                  MatrixView<std::uint8_t> codes);
+/// What codes [rows, cols] decode to; group_of_position [cols] of the cells is on the host.
+template <class S>
+void decode_block(const Context<Cuda>& context, const UniformCells<S>& cells, MatrixView<const std::uint8_t> codes,
+                  MatrixView<S> values);
+/// The same of a binary-coded grid: alphas [groups · bits, rows], biases [groups, rows].
+void decode_block(const Context<Cuda>& context, MatrixView<const float> alphas, MatrixView<const float> biases,
+                  int bits, const std::int32_t* group_of_position, MatrixView<const std::uint8_t> codes,
+                  MatrixView<float> values);
 
 }  // namespace halftone

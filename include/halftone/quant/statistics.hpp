@@ -72,6 +72,10 @@ class InputStatistics {
   /// Adds a batch X [tokens, in]. Throws Status::ShapeMismatch; Status::InvalidData for NaN or infinite inputs, naming
   /// token and column. A refused batch leaves the sums as they were. With Moments::Cross it counts as X_fp = X.
   void add(MatrixView<const S> X);
+  /// The same from 16-bit inputs, Float16 or BFloat16, where the backend has a product for them (add_squares): products
+  /// of two are exact in float.
+  template <class T>
+  requires(sizeof(T) == 2) void add(MatrixView<const T> X);
   /// Adds a pair: the quantised stream's X and the full-precision stream's X_fp, token by token.
   void add(MatrixView<const S> X, MatrixView<const S> X_fp);
   /// Adds a pair that also counts as held out. Throws Status::InvalidArgument unless moments() is HeldOut.
@@ -93,7 +97,8 @@ class InputStatistics {
   }
 
  private:
-  void check_batch(MatrixView<const S> X, const char* what) const;
+  template <class T>
+  void check_batch(MatrixView<const T> X, const char* what) const;
   void add_second(MatrixView<const S> X);
 
   const Context<Backend>* context_;
@@ -165,13 +170,14 @@ InputStatistics<S, Backend> InputStatistics<S, Backend>::from_sums(const Context
 }
 
 template <class S, class Backend>
-void InputStatistics<S, Backend>::check_batch(MatrixView<const S> X, const char* what) const {
+template <class T>
+void InputStatistics<S, Backend>::check_batch(MatrixView<const T> X, const char* what) const {
   require(X.cols == width_, Status::ShapeMismatch, "input statistics: ", what, " is ", X.rows, " x ", X.cols,
           ", wanted ", width_, " columns");
   if (const auto bad = find_nonfinite(*context_, X))
     fail(Status::InvalidData, "input statistics: ", what, " is ",
-         context_->download(X.block(bad->row, bad->column, 1, 1))(0, 0), " at token ", bad->row, ", column ",
-         bad->column, " of the batch, wanted finite numbers");
+         static_cast<float>(context_->download(X.block(bad->row, bad->column, 1, 1))(0, 0)), " at token ", bad->row,
+         ", column ", bad->column, " of the batch, wanted finite numbers");
 }
 
 template <class S, class Backend>
@@ -185,6 +191,15 @@ template <class S, class Backend>
 void InputStatistics<S, Backend>::add(MatrixView<const S> X) {
   check_batch(X, "X");
   add_second(X);
+}
+
+template <class S, class Backend>
+template <class T>
+requires(sizeof(T) == 2) void InputStatistics<S, Backend>::add(MatrixView<const T> X) {
+  check_batch(X, "X");
+  if (moments_ != Moments::None) add_squares(*context_, X, H_.view());
+  mirrored_.reset();
+  tokens_ += X.rows;
 }
 
 template <class S, class Backend>

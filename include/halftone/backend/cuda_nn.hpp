@@ -1,0 +1,51 @@
+// Primitives of a transformer (nn.hpp has their contracts) for Context<Cuda>, in float. Matrices, weights and tables
+// are in device memory.
+#pragma once
+
+#include "halftone/backend/cuda_primitives.hpp"
+#include "halftone/backend/nn.hpp"
+
+namespace halftone {
+
+template <class S>
+void rms_norm(const Context<Cuda>& context, MatrixView<const S> x, const S* weight, Index groups, double epsilon,
+              std::type_identity_t<MatrixView<S>> y);
+template <class S>
+void layer_norm(const Context<Cuda>& context, MatrixView<const S> x, const S* weight, const S* bias, Index groups,
+                double epsilon, std::type_identity_t<MatrixView<S>> y);
+
+/// A RotaryTable in device memory.
+template <class S>
+struct CudaRotaryTable {
+  CudaMatrix<S> cosine, sine;
+  RotaryPairs layout = RotaryPairs::Halves;
+};
+template <class S>
+CudaRotaryTable<S> upload(const Context<Cuda>& context, const RotaryTable<S>& table) {
+  return {context.upload(table.cosine.view()), context.upload(table.sine.view()), table.layout};
+}
+template <class S>
+void apply_rotary(const Context<Cuda>& context, MatrixView<const S> x, const CudaRotaryTable<S>& table, Index heads,
+                  Index length, std::type_identity_t<MatrixView<S>> y);
+
+/// Online softmax, four queries a team: no matrix of scores in memory. Heads of at most 256 channels.
+template <class S>
+void attention(const Context<Cuda>& context, MatrixView<const S> q, std::type_identity_t<MatrixView<const S>> k,
+               std::type_identity_t<MatrixView<const S>> v, const AttentionShape& shape,
+               std::type_identity_t<MatrixView<S>> y);
+
+template <class S>
+void gate(const Context<Cuda>& context, Activation activation, MatrixView<const S> gate,
+          std::type_identity_t<MatrixView<const S>> up, std::type_identity_t<MatrixView<S>> y);
+template <class S>
+void activate(const Context<Cuda>& context, Activation activation, MatrixView<const S> x,
+              std::type_identity_t<MatrixView<S>> y);
+template <class S>
+void add(const Context<Cuda>& context, MatrixView<const S> a, std::type_identity_t<MatrixView<const S>> b,
+         std::type_identity_t<MatrixView<S>> y);
+template <class S>
+void add_bias(const Context<Cuda>& context, const S* bias, MatrixView<S> y);
+template <class S>
+void soft_cap(const Context<Cuda>& context, double cap, MatrixView<S> x);
+
+}  // namespace halftone
