@@ -27,11 +27,13 @@ void CudaDevice::release(void* memory) noexcept { std::free(memory); }
 
 void CudaDevice::copy(void* to, Index to_stride, const void* from, Index from_stride, Index row_bytes, Index rows,
                       device::Direction) {
+  if (row_bytes == 0) return;
   for (Index r = 0; r < rows; ++r)
     std::memcpy(static_cast<char*>(to) + r * to_stride, static_cast<const char*>(from) + r * from_stride,
                 static_cast<std::size_t>(row_bytes));
 }
 void CudaDevice::zero(void* to, Index stride, Index row_bytes, Index rows) {
+  if (row_bytes == 0) return;
   for (Index r = 0; r < rows; ++r)
     std::memset(static_cast<char*>(to) + r * stride, 0, static_cast<std::size_t>(row_bytes));
 }
