@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "error_text.hpp"
 #include "halftone/backend/cuda_primitives.hpp"
 #include "random_matrix.hpp"
 
@@ -48,17 +49,6 @@ double relative_difference(const Matrix<S>& a, const Matrix<S>& b) {
     size = std::max(size, std::abs(y));
   }
   return size == 0 ? difference : difference / size;
-}
-
-/// "status: message" of the halftone::Error that `action` throws; empty if it throws none.
-template <class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return std::string(status_name(error.status())) + ": " + error.what();
-  }
-  return "";
 }
 
 }  // namespace halftone::test

@@ -125,7 +125,7 @@ TEST_CASE("products of the wrong shapes are refused with both") {
   HALFTONE_DEVICE_CASE(context);
   const auto A = context.allocate<float>(3, 4), B = context.allocate<float>(5, 2);
   auto C = context.allocate<float>(3, 2);
-  CHECK(message_of([&] { gemm<float>(context, Transpose::No, Transpose::No, 1, A, B, 0, C); }) ==
+  CHECK(error_of([&] { gemm<float>(context, Transpose::No, Transpose::No, 1, A, B, 0, C); }) ==
         "shape_mismatch: gemm: op(A) is 3 x 4 and op(B) 5 x 2; C is 3 x 2, wanted 3 x 2 and equal inner sizes");
-  CHECK(message_of([&] { inverse_factor(context, C.view()); }).find("shape_mismatch") == 0);
+  CHECK(error_of([&] { inverse_factor(context, C.view()); }).find("shape_mismatch") == 0);
 }

@@ -42,16 +42,16 @@ TEST_CASE("beyond the limit memory is refused with figures, and what was idle is
   { const auto small = context.allocate<float>(1000, 2000); }
   const auto large =
       context.allocate<float>(1000, 11000);  // 44 MB: beside what cuBLAS holds it fits once the 8 MB are given up
-  CHECK(message_of([&] { context.allocate<float>(1000, 11000); }).find("out_of_memory: cuda context: ") == 0);
-  CHECK(message_of([&] { context.allocate<float>(100000, 1000); }).find("the limit is 83886080") != std::string::npos);
-  CHECK(message_of([&] { context.allocate<float>(Index{1} << 40, Index{1} << 40); }).find("out_of_memory") == 0);
+  CHECK(error_of([&] { context.allocate<float>(1000, 11000); }).find("out_of_memory: cuda context: ") == 0);
+  CHECK(error_of([&] { context.allocate<float>(100000, 1000); }).find("the limit is 83886080") != std::string::npos);
+  CHECK(error_of([&] { context.allocate<float>(Index{1} << 40, Index{1} << 40); }).find("out_of_memory") == 0);
   CHECK(context.download(large.view().block(0, 0, 1, 1)).size() == 1);  // and the context goes on
 }
 
 TEST_CASE("devices that there are not are refused by number") {
   if (!device_context()) return;
-  CHECK(message_of([] {
+  CHECK(error_of([] {
           Context<Cuda> context({.device = 4096});
         }).find("invalid_argument: cuda context: device is 4096") == 0);
-  CHECK(message_of([] { Context<Cuda> context({.memory_limit = -1}); }).find("invalid_argument") == 0);
+  CHECK(error_of([] { Context<Cuda> context({.memory_limit = -1}); }).find("invalid_argument") == 0);
 }

@@ -83,7 +83,7 @@ TEST_CASE("attention is the CPU's: masks, windows, shared key heads, capped scor
   }
   const auto wide = context.allocate<float>(2, 300);
   auto out = context.allocate<float>(2, 300);
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           attention<float>(context, wide, wide, wide, {.length = 2, .heads = 1, .kv_heads = 1}, out);
         }).find("unsupported: attention: heads have 300 channels") == 0);
 }
@@ -110,5 +110,5 @@ TEST_CASE("activations, sums and caps are the CPU's") {
   soft_cap<float>(cpu, 4.0, y.view());
   soft_cap<float>(context, 4.0, there.view());
   CHECK(relative_difference(on_host(context, there), y) <= 2e-6);
-  CHECK(message_of([&] { soft_cap<float>(context, 0, there.view()); }).find("invalid_argument") == 0);
+  CHECK(error_of([&] { soft_cap<float>(context, 0, there.view()); }).find("invalid_argument") == 0);
 }

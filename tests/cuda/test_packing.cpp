@@ -25,12 +25,12 @@ TEST_CASE("codes are packed into the CPU's words, and come back") {
   codes(1, 4) = 8;
   const auto there = on_device(context, codes);
   auto words = context.allocate<std::uint32_t>(3, 1);
-  CHECK(message_of([&] { pack_codes(context, there.view(), 3, WordLayout::Rows, words.view()); }) ==
+  CHECK(error_of([&] { pack_codes(context, there.view(), 3, WordLayout::Rows, words.view()); }) ==
         "invalid_argument: pack_codes: the code at row 1, column 4 is 8, wanted 3 bits");
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           pack_codes(context, there.view(), 4, WordLayout::Rows, words.view());
         }).find("shape_mismatch") == 0);
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           pack_codes(context, there.view(), 1, WordLayout::Rows, words.view());
         }).find("invalid_argument") == 0);
 }

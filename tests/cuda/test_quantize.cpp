@@ -229,5 +229,5 @@ TEST_CASE("where memory is short grids are fitted in smaller pieces, to the same
   CHECK(a.alphas == b.alphas);
   CHECK(a.biases == b.biases);
   const auto none = device_context({.memory_limit = context.memory_in_use() + (Index{1} << 19)});
-  CHECK(message_of([&] { fit(*none); }).find("out_of_memory: cuda context: ") == 0);
+  CHECK(error_of([&] { fit(*none); }).find("out_of_memory: cuda context: ") == 0);
 }

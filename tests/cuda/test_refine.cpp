@@ -181,7 +181,6 @@ TEST_CASE("rows are gathered, scaled and added as on the CPU") {
   CHECK(residual_product<float>(context, there_A, there_B, there_A) ==
         Approx(residual_product<float>(cpu, A, B, A)).epsilon(1e-12));
   const RefinedColumns<float> wide{list, 129, {}, {}, {}, {}, {}, nullptr, ScaleType::F16};
-  CHECK(message_of([&] {
-          descend_columns(context, UniformCells<float>{}, wide);
-        }).find("unsupported: descend_columns") == 0);
+  CHECK(error_of([&] { descend_columns(context, UniformCells<float>{}, wide); }).find("unsupported: descend_columns") ==
+        0);
 }

@@ -2,6 +2,7 @@
 #include "halftone/core/random.hpp"
 #include "halftone/solver/cuda_quantizer.hpp"
 #include "support.hpp"
+#include "two_streams.hpp"
 
 using namespace halftone;
 using namespace halftone::test;
@@ -10,19 +11,9 @@ namespace {
 
 const Context<Cpu> cpu(1);
 
-/// Statistics with all that any method asks for; a quarter of the tokens is held out. Input 3 is dead.
+/// Input 3 is dead.
 InputStatistics<float> statistics_of(Index width, Index tokens, std::uint64_t seed) {
-  InputStatistics<float> statistics(cpu, width, Moments::HeldOut);
-  Matrix<float> X = random_inputs<float>(tokens, width, seed);
-  for (Index t = 0; t < tokens && width > 3; ++t) X(t, 3) = 0;
-  Matrix<float> X_fp = X;
-  Random random(seed);
-  for (Index i = 0; i < X_fp.size(); ++i) X_fp.data()[i] *= static_cast<float>(1 + 0.05 * random.normal());
-  const Index learnt = tokens - tokens / 4;
-  statistics.add(X.view().middle_rows(0, learnt), X_fp.view().middle_rows(0, learnt));
-  statistics.add_held_out(X.view().middle_rows(learnt, tokens - learnt),
-                          X_fp.view().middle_rows(learnt, tokens - learnt));
-  return statistics;
+  return full_statistics(cpu, width, tokens, seed, width > 3 ? 3 : -1);
 }
 
 Index codes_that_differ(const QuantizedMatrix& a, const QuantizedMatrix& b) {
@@ -147,13 +138,13 @@ TEST_CASE("statistics of the device are the CPU's, from float and from 16-bit in
   CHECK(relative_difference(on_host(context, there_narrow.second_moments()), here_wide.second_moments()) <= 1e-5);
   narrow(3, 1) = BFloat16(std::numeric_limits<float>::infinity());
   const auto narrow_bad = on_device(context, narrow);
-  CHECK(message_of([&] { there_narrow.add(narrow_bad.view()); }).find("is inf at token 3, column 1") !=
+  CHECK(error_of([&] { there_narrow.add(narrow_bad.view()); }).find("is inf at token 3, column 1") !=
         std::string::npos);
 
   Matrix<float> bad = X;
   bad(7, 2) = std::numeric_limits<float>::infinity();
   const auto refused = on_device(context, bad);
-  CHECK(message_of([&] { there.add(refused.view(), full.view()); }).find("is inf at token 7, column 2") !=
+  CHECK(error_of([&] { there.add(refused.view(), full.view()); }).find("is inf at token 7, column 2") !=
         std::string::npos);
   CHECK(there.tokens() == tokens);
 }
@@ -164,9 +155,8 @@ TEST_CASE("weights that are not finite or of the wrong width are refused on the 
   auto W = random_matrix<float>(3, 20, 8);
   W(1, 4) = std::numeric_limits<float>::quiet_NaN();
   const auto quantizer = make_quantizer(context, "gptq", {{"group_size", "-1"}});
-  CHECK(message_of([&] { quantizer->quantize(W, statistics); }) ==
+  CHECK(error_of([&] { quantizer->quantize(W, statistics); }) ==
         "invalid_data: gptq: a weight is not finite at row 1, column 4");
-  CHECK(message_of([&] { quantizer->quantize(random_matrix<float>(3, 21, 8), statistics); }).find("shape_mismatch") ==
-        0);
-  CHECK(message_of([&] { make_quantizer(context, "gtpq", {}); }).find("not_found") == 0);
+  CHECK(error_of([&] { quantizer->quantize(random_matrix<float>(3, 21, 8), statistics); }).find("shape_mismatch") == 0);
+  CHECK(error_of([&] { make_quantizer(context, "gtpq", {}); }).find("not_found") == 0);
 }

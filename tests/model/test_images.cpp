@@ -4,8 +4,7 @@
 #include <limits>
 
 #include "halftone/model/evaluation.hpp"
-#include "halftone/model/stream.hpp"
-#include "model/fixture.hpp"
+#include "model/forward.hpp"
 #include "random_matrix.hpp"
 
 using namespace halftone;
@@ -43,18 +42,7 @@ TEST_CASE("hidden states and logits of images equal the reference's") {
     const Model model(checkpoint);
     const auto expected = model_folder(name) / "expected.safetensors";
     Stream<float> stream(context, model.embed_images(context, pixels_of(model_folder(name))), image_tokens);
-    CHECK(distance(stream.hidden(), read_rows(expected, "embed")) < tolerance);
-    for (Index block = 0; block < model.blocks(); ++block) {
-      stream.enter(model.program(block));
-      stream.advance(model.load_block(context, block), model.program(block).size());
-      CHECK(distance(stream.hidden(), read_rows(expected, "block." + std::to_string(block))) < tolerance);
-    }
-    const HeadWeights head = model.load_head();
-    const Matrix<float> final = model.final_hidden(context, head, stream.hidden());
-    CHECK(distance(final, read_rows(expected, "final")) < tolerance);
-    Matrix<float> logits(final.rows(), model.vocabulary());
-    model.logits(context, head, final, logits);
-    CHECK(distance(logits, read_rows(expected, "logits")) < tolerance);
+    check_forward(context, model, stream, expected, tolerance);
   }
 }
 

@@ -1,6 +1,5 @@
 // Every architecture against outputs that the transformers library computed in float64.
-#include "halftone/model/stream.hpp"
-#include "model/fixture.hpp"
+#include "model/forward.hpp"
 
 using namespace halftone;
 using namespace halftone::test;
@@ -18,18 +17,7 @@ void check_parity(const std::filesystem::path& folder, const std::filesystem::pa
   const Matrix<std::int32_t> ids = read_ids(expected_folder / "ids.safetensors");
 
   Stream<float> stream(context, model.embed(context, ids), ids.cols());
-  CHECK(distance(stream.hidden(), read_rows(expected, "embed")) < tolerance);
-  for (Index block = 0; block < model.blocks(); ++block) {
-    stream.enter(model.program(block));
-    stream.advance(model.load_block(context, block), model.program(block).size());
-    CHECK(distance(stream.hidden(), read_rows(expected, "block." + std::to_string(block))) < tolerance);
-  }
-  const HeadWeights head = model.load_head();
-  const Matrix<float> final = model.final_hidden(context, head, stream.hidden());
-  CHECK(distance(final, read_rows(expected, "final")) < tolerance);
-  Matrix<float> logits(final.rows(), model.vocabulary());
-  model.logits(context, head, final, logits);
-  CHECK(distance(logits, read_rows(expected, "logits")) < tolerance);
+  check_forward(context, model, stream, expected, tolerance);
 }
 
 }  // namespace

@@ -6,25 +6,12 @@
 
 #include "halftone/solver/quantizer.hpp"
 #include "support.hpp"
+#include "two_streams.hpp"
 
 using namespace halftone;
 using namespace halftone::test;
 
 namespace {
-
-/// Statistics with everything that any method may ask for.
-InputStatistics<float> full_statistics(const Context<Cpu>& context, Index width, Index tokens, std::uint64_t seed) {
-  InputStatistics<float> statistics(context, width, Moments::HeldOut);
-  const Matrix<float> X = random_inputs<float>(tokens, width, seed);
-  Matrix<float> X_fp = X;
-  Random random(seed);
-  for (Index i = 0; i < X_fp.size(); ++i) X_fp.data()[i] *= static_cast<float>(1 + 0.05 * random.normal());
-  const Index learnt = tokens - tokens / 4;
-  statistics.add(X.view().middle_rows(0, learnt), X_fp.view().middle_rows(0, learnt));
-  statistics.add_held_out(X.view().middle_rows(learnt, tokens - learnt),
-                          X_fp.view().middle_rows(learnt, tokens - learnt));
-  return statistics;
-}
 
 /// Finite grids, codes within their bits, groups that exist, a report that is filled in.
 void check_result(const Quantizer& quantizer, const QuantizedMatrix& result, Index rows, Index cols) {
