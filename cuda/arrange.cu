@@ -29,13 +29,8 @@ struct AddRowProducts {
 
   template <class T>
   HALFTONE_HOST_DEVICE void operator()(const T& team, Index row) const {
-    typename T::template Lanes<double> sum;
-    team.each_lane([&](int lane) {
-      sum(0, lane) = 0;
-      for (Index j = lane; j < A.cols; j += lanes)
-        sum(0, lane) += static_cast<double>(A(row, j)) * static_cast<double>(B(row, j));
-    });
-    const double total = team.fold(sum, 0, [](double a, double b) { return a + b; });
+    const double total = team_sum(
+        team, A.cols, [&](Index j) { return static_cast<double>(A(row, j)) * static_cast<double>(B(row, j)); });
     team.each_lane([&](int lane) {
       if (lane == 0) sums[row] += total;
     });

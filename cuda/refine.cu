@@ -319,13 +319,9 @@ struct SumResiduals {
   double* sums;
   template <class T>
   HALFTONE_HOST_DEVICE void operator()(const T& team, Index row) const {
-    typename T::template Lanes<double> sum;
-    team.each_lane([&](int lane) {
-      sum(0, lane) = 0;
-      for (Index j = lane; j < Q.cols; j += lanes)
-        sum(0, lane) += static_cast<double>(Q(row, j) - target(row, j)) * static_cast<double>(G(row, j));
+    const double total = team_sum(team, Q.cols, [&](Index j) {
+      return static_cast<double>(Q(row, j) - target(row, j)) * static_cast<double>(G(row, j));
     });
-    const double total = team.fold(sum, 0, [](double a, double b) { return a + b; });
     team.each_lane([&](int lane) {
       if (lane == 0) sums[row] = total;
     });

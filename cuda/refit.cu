@@ -6,17 +6,6 @@
 namespace halftone {
 namespace {
 
-/// Σ_t term(t), t in [0, count), for all lanes.
-template <class T, class Term>
-HALFTONE_HOST_DEVICE double team_sum(const T& team, Index count, Term&& term) {
-  typename T::template Lanes<double> sum;
-  team.each_lane([&](int lane) {
-    sum(0, lane) = 0;
-    for (Index t = lane; t < count; t += T::size) sum(0, lane) += term(t);
-  });
-  return team.fold(sum, 0, [](double a, double b) { return a + b; });
-}
-
 template <class S>
 struct RefitScale {
   static constexpr int lanes = 32;
