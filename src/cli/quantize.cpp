@@ -3,6 +3,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/method_flags.hpp"
+#include "cli/profile.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/recipe_flags.hpp"
 #include "cli/signals.hpp"
@@ -12,7 +13,7 @@ namespace halftone::cli {
 namespace {
 
 struct QuantizeArguments {
-  std::string model, out, report_file;
+  std::string model, out, report_file, profile_file;
   RecipeArguments recipe;
   CalibrationArguments calibration;
   double shard_gb = 5;
@@ -42,16 +43,18 @@ void run_quantize(const QuantizeArguments& arguments, const Common& common) {
   if (arguments.dry_run) return run_dry(arguments, recipe, common);
   require(!arguments.out.empty(), Status::InvalidArgument, "quantize: no output folder (-o OUT)");
   const Context<Cpu> context(common.threads);
-  ProgressLine line(!arguments.quiet);
-  RunOptions options;
-  options.resume = arguments.resume;
-  options.shard_bytes = static_cast<std::int64_t>(arguments.shard_gb * 1e9);
-  options.progress = [&](const Progress& progress) {
-    line.show(progress);
-    return !stop_requested();
-  };
-  const RunReport report = quantize_model(context, arguments.model, arguments.out, recipe, options);
-  line.clear();
+  const RunReport report = profiled(arguments.profile_file, arguments.quiet, [&](Trace* trace) {
+    ProgressLine line(!arguments.quiet);
+    RunOptions options;
+    options.resume = arguments.resume;
+    options.shard_bytes = static_cast<std::int64_t>(arguments.shard_gb * 1e9);
+    options.trace = trace;
+    options.progress = [&](const Progress& progress) {
+      line.show(progress);
+      return !stop_requested();
+    };
+    return quantize_model(context, arguments.model, arguments.out, recipe, options);
+  });
   store_report(arguments.report_file, report_json(report));
   if (common.json)
     print_json(report_json(report));
@@ -70,13 +73,20 @@ void add_quantize(CLI::App& app, Common& common) {
   add_calibration_flags(*command, arguments->calibration);
   add_method_flags(*command, arguments->recipe.options);
   command->add_flag("--resume", arguments->resume, "go on with an unfinished run of the same command, if there is one");
-  command->add_flag("--dry-run", arguments->dry_run,
-                    "print layers, bits, output size, peak memory and an estimate of time, from the headers alone");
+  CLI::Option* dry_run =
+      command->add_flag("--dry-run", arguments->dry_run,
+                        "print layers, bits, output size, peak memory and an estimate of time, from the headers alone");
   command->add_option("--shard-size", arguments->shard_gb, "largest weights file of the output, in GB")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--report", arguments->report_file, "write the JSON report to this file as well")
       ->type_name("FILE");
+  command
+      ->add_option("--profile", arguments->profile_file,
+                   "write what the run did when to this file, for ui.perfetto.dev or chrome://tracing, and print what "
+                   "each phase took to stderr")
+      ->type_name("FILE")
+      ->excludes(dry_run);
   command->add_flag("-q,--quiet", arguments->quiet, "no progress line, no table");
   add_common_flags(*command, common, true);
   command->footer("JSON keys: bits_per_weight seconds peak_bytes layers[] and more; see docs/command.md.");

@@ -7,8 +7,12 @@
 namespace halftone {
 
 FolderOutput::FolderOutput(const RunPlan& plan, OutputModel& output, Journal& journal,
-                           const std::filesystem::path& folder)
-    : output_(output), journal_(journal), log_(folder), finished_(static_cast<Index>(journal.blocks().size())) {
+                           const std::filesystem::path& folder, Trace* trace)
+    : output_(output),
+      journal_(journal),
+      log_(folder),
+      trace_(trace),
+      finished_(static_cast<Index>(journal.blocks().size())) {
   for (Index block = 0; block < finished_; ++block)
     for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
       for (const PlannedMatrix& planned : stage.matrices) output_.mark_written(planned);
@@ -23,6 +27,8 @@ void FolderOutput::write(const PlannedMatrix& planned, const QuantizedMatrix& so
 
 void FolderOutput::block_done(Index block) {
   output_.sync();
+  Span span(trace_, "journal");
+  span.note("block", block);
   journal_.append({block, hex(std::exchange(hash_, 0)), std::exchange(layers_, {})});
 }
 

@@ -14,8 +14,9 @@ namespace halftone {
 class FolderOutput final : public WalkOutput {
  public:
   /// The journal's blocks are the finished ones: the log begins with their rows. All arguments but `folder`, where the
-  /// log is, must outlive the object. Throws Status::Io.
-  FolderOutput(const RunPlan& plan, OutputModel& output, Journal& journal, const std::filesystem::path& folder);
+  /// log is, must outlive the object; `trace` may be null. Throws Status::Io.
+  FolderOutput(const RunPlan& plan, OutputModel& output, Journal& journal, const std::filesystem::path& folder,
+               Trace* trace);
 
   Index finished_blocks() const override { return finished_; }
   Matrix<float> stored_values(const PlannedMatrix& planned) const override { return output_.stored_values(planned); }
@@ -26,6 +27,7 @@ class FolderOutput final : public WalkOutput {
   OutputModel& output_;
   Journal& journal_;
   LayerLog log_;
+  Trace* trace_;
   Index finished_;                   ///< before the walk
   std::uint64_t hash_ = 0;           ///< of the block's tensors so far
   std::vector<LayerReport> layers_;  ///< of the block so far

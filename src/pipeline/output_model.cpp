@@ -28,16 +28,18 @@ Json described_config(const RunPlan& plan, const Checkpoint& source) {
 }
 
 OutputModel::OutputModel(const RunPlan& plan, const Checkpoint& source, const fs::path& folder, WriteMode mode,
-                         std::int64_t shard_bytes)
+                         std::int64_t shard_bytes, Trace* trace)
     : plan_(plan),
       source_(source),
       format_(find_format(plan.format)),
+      trace_(trace),
       folder_(folder),
       config_(described_config(plan, source)),
       writer_(folder, plan.tensors, mode, shard_bytes),
       written_(folder, writer_.files()) {}
 
 void OutputModel::copy_rest(const std::function<bool()>& go_on) {
+  const Span span(trace_, "copy");
   for (const fs::path& file : source_.side_files()) copy_small_file(file, folder_ / file.filename());
   for (const std::string& name : plan_.copied) {
     writer_.write(name, source_.tensors().bytes(name));
@@ -47,10 +49,18 @@ void OutputModel::copy_rest(const std::function<bool()>& go_on) {
 }
 
 std::uint64_t OutputModel::write(const PlannedMatrix& planned, const QuantizedMatrix& matrix, std::uint64_t seed) {
-  format_.encode(planned.matrix, matrix, [&](std::string_view name, std::span<const std::byte> bytes) {
-    writer_.write(name, bytes);
-    seed = xxh64(bytes, seed);
-  });
+  {
+    Span encode(trace_, "encode");
+    encode.note("module", planned.matrix.module).note("bytes", planned.stored_bytes);
+    format_.encode(planned.matrix, matrix, [&](std::string_view name, std::span<const std::byte> bytes) {
+      Span write(trace_, "write");
+      write.note("tensor", name).note("bytes", static_cast<Index>(bytes.size()));
+      writer_.write(name, bytes);
+      seed = xxh64(bytes, seed);
+    });
+  }
+  Span verify(trace_, "verify");
+  verify.note("module", planned.matrix.module).note("bytes", planned.stored_bytes);
   format_.verify(planned.matrix, matrix, written_, config_);
   for (const TensorInfo& tensor : format_.tensors(planned.matrix)) written_.release(tensor.name);
   return seed;
@@ -74,7 +84,13 @@ Matrix<float> OutputModel::stored_values(const PlannedMatrix& planned) const {
   return written_.matrix(planned.matrix.module + ".weight");  // a format that stores plain values
 }
 
+void OutputModel::sync() {
+  const Span span(trace_, "flush");
+  writer_.sync();
+}
+
 void OutputModel::finish() {
+  const Span span(trace_, "finish");
   writer_.finish();
   write_file(folder_ / "config.json", json_text(config_));
   for (const auto& [name, text] : format_.side_files(config_)) write_file(folder_ / name, text);

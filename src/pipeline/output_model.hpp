@@ -8,6 +8,7 @@
 #include "halftone/format/safetensors_writer.hpp"
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/report.hpp"
+#include "halftone/pipeline/trace.hpp"
 #include "pipeline/written_tensors.hpp"
 
 namespace halftone {
@@ -17,10 +18,10 @@ Json described_config(const RunPlan& plan, const Checkpoint& source);
 
 class OutputModel {
  public:
-  /// Makes the files of the plan in `folder`, at their full size, or goes on with them. `plan` and `source` must
-  /// outlive the object. Throws what ShardedWriter throws.
+  /// Makes the files of the plan in `folder`, at their full size, or goes on with them. `plan`, `source` and
+  /// `trace`, which may be null, must outlive the object. Throws what ShardedWriter throws.
   OutputModel(const RunPlan& plan, const Checkpoint& source, const std::filesystem::path& folder, WriteMode mode,
-              std::int64_t shard_bytes);
+              std::int64_t shard_bytes, Trace* trace);
 
   /// Copies the tensors and small files that stay as they are. `go_on` is asked after each tensor; false: returns
   /// early.
@@ -36,7 +37,7 @@ class OutputModel {
   /// What an engine will compute with, from the files.
   Matrix<float> stored_values(const PlannedMatrix& planned) const;
   /// Flushes the tensors to the disk.
-  void sync() { writer_.sync(); }
+  void sync();
   /// Completes the folder: weights under their final names, config.json. Then opens it as a checkpoint and compares
   /// what it holds with the plan.
   void finish();
@@ -47,6 +48,7 @@ class OutputModel {
   const RunPlan& plan_;
   const Checkpoint& source_;
   const Format& format_;
+  Trace* trace_;
   std::filesystem::path folder_;
   Json config_;
   ShardedWriter writer_;

@@ -135,37 +135,16 @@ MemoryEstimate window_memory(const Model& model, const RunPlan& plan, const Tune
   return memory;
 }
 
-/// Multiplications and additions of one pass of all tokens through a block.
-double forward_flops(const BlockProgram& program, double tokens, double length) {
-  double flops = 0;
-  for (const LinearInfo& linear : program.linears)
-    flops += 2 * tokens * as_double(linear.rows) * as_double(linear.cols);
-  for (const Op& op : program.ops)
-    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
-      const double seen = attention->window > 0 ? std::min(length, as_double(attention->window)) : length;
-      flops += 4 * tokens * seen * as_double(attention->q.width) * (attention->causal ? 0.5 : 1);
-    }
-  return flops;
-}
-
 /// Of one weight in the search for its group's scale and zero: 40 ranges, three zeros where the grid has them.
 double search_flops(const GridOptions& grid) {
   const double candidates = 40 * (grid.symmetric ? 1 : 3);
   return grid.search == GridSearch::MinMax ? 4 : candidates * (grid.search == GridSearch::L24 ? 60 : 8);
 }
 
-double stage_flops(const PlannedStage& stage, double tokens) {
-  const double width = as_double(stage.matrices.front().matrix.cols);
-  double flops = 0;
-  if (stage.moments != Moments::None) flops += tokens * width * width + 2.0 / 3 * width * width * width;
-  if (stage.moments >= Moments::Cross) flops += 2 * tokens * width * width;
-  for (const PlannedMatrix& planned : stage.matrices) {
-    const double elements = as_double(planned.matrix.rows) * width;
-    flops += elements * search_flops(planned.matrix.grid);
-    if (planned.moments != Moments::None) flops += 2 * elements * width;  // the solve and the report's error
-    // A round: three products, and the search inside its blocks.
-    flops += refine_rounds(planned) * elements * (6 * width + 1300);
-  }
+double stage_flops(const PlannedStage& stage, Index tokens) {
+  const Index width = stage.matrices.front().matrix.cols;
+  double flops = statistics_flops(stage.moments, width, tokens) + factor_flops(stage.moments, width);
+  for (const PlannedMatrix& planned : stage.matrices) flops += solve_flops(planned);
   return flops;
 }
 
@@ -183,6 +162,40 @@ Index largest_copy(const RunPlan& plan) {
 
 }  // namespace
 
+double forward_flops(const BlockProgram& program, Index first, Index last, Index tokens, Index length) {
+  double flops = 0;
+  for (Index i = first; i < last; ++i) {
+    const Op& op = program.ops[static_cast<std::size_t>(i)];
+    if (const auto* product = std::get_if<LinearOp>(&op)) {
+      const LinearInfo& linear = program.linears[static_cast<std::size_t>(product->linear)];
+      flops += 2 * as_double(tokens) * as_double(linear.rows) * as_double(linear.cols);
+    }
+    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
+      const Index seen = attention->window > 0 ? std::min(length, attention->window) : length;
+      flops += 4 * as_double(tokens) * as_double(seen) * as_double(attention->q.width) * (attention->causal ? 0.5 : 1);
+    }
+  }
+  return flops;
+}
+
+double statistics_flops(Moments moments, Index width, Index tokens) {
+  const double square = as_double(width) * as_double(width);
+  return (moments == Moments::None ? 0 : moments < Moments::Cross ? 1 : 3) * as_double(tokens) * square;
+}
+
+double factor_flops(Moments moments, Index width) {
+  const double n = as_double(width);
+  return moments == Moments::None ? 0 : 2.0 / 3 * n * n * n;
+}
+
+double solve_flops(const PlannedMatrix& planned) {
+  const double width = as_double(planned.matrix.cols), elements = as_double(planned.matrix.rows) * width;
+  double flops = elements * search_flops(planned.matrix.grid);
+  if (planned.moments != Moments::None) flops += 2 * elements * width;  // the solve and the report's error
+  // A round of refinement: three products, and the search inside its blocks.
+  return flops + refine_rounds(planned) * elements * (6 * width + 1300);
+}
+
 void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {
   const int threads = context.threads();
   plan.output_bytes = SafetensorsWriter::file_bytes(plan.tensors);
@@ -192,8 +205,8 @@ void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {
     const BlockProgram& program = model.program(block);
     const auto& stages = plan.blocks[static_cast<std::size_t>(block)];
     keep_larger(most, block_memory(program, stages, plan, threads));
-    plan.flops += plan.streams() * forward_flops(program, as_double(plan.tokens()), as_double(plan.length));
-    for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, as_double(plan.tokens()));
+    plan.flops += plan.streams() * forward_flops(program, 0, program.size(), plan.tokens(), plan.length);
+    for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, plan.tokens());
   }
   for (const TuneWindow& window :
        plan.tune.steps > 0 ? tune_windows(model.blocks(), plan.tune) : std::vector<TuneWindow>()) {

@@ -8,6 +8,16 @@ namespace halftone {
 /// Fills in output_bytes, memory and flops of a plan whose blocks, tensors, windows and length are known.
 void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan);
 
+/// Multiplications and additions of `tokens` tokens through operations [first, last) of a block, in windows of
+/// `length`.
+double forward_flops(const BlockProgram& program, Index first, Index last, Index tokens, Index length);
+/// Of the sums over `tokens` inputs of `width` numbers: a triangle of H, and D where it is asked for.
+double statistics_flops(Moments moments, Index width, Index tokens);
+/// Of the factor of a stage's H [width, width].
+double factor_flops(Moments moments, Index width);
+/// Of one matrix, beside its stage's share.
+double solve_flops(const PlannedMatrix& planned);
+
 /// Tokens that are added to the statistics at once. Fixed: sums are taken in this order whatever the machine.
 inline constexpr Index statistics_tokens = 4096;
 

@@ -4,8 +4,9 @@
 
 namespace halftone {
 
-ProgressMeter::ProgressMeter(const RunPlan& plan, const ProgressCallback& callback, std::string_view when_stopped)
-    : plan_(plan), callback_(callback), when_stopped_(when_stopped) {
+ProgressMeter::ProgressMeter(const RunPlan& plan, const ProgressCallback& callback, std::string_view when_stopped,
+                             Trace* trace)
+    : plan_(plan), callback_(callback), when_stopped_(when_stopped), trace_(trace) {
   now_.blocks = static_cast<Index>(plan.blocks.size());
   now_.matrices = plan.matrices();
   for (const auto& stages : plan.blocks)

@@ -5,15 +5,19 @@
 
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/progress.hpp"
+#include "halftone/pipeline/trace.hpp"
 
 namespace halftone {
 
 class ProgressMeter {
  public:
   /// `when_stopped`: what becomes of the finished blocks, for the message. All arguments must outlive the meter.
-  ProgressMeter(const RunPlan& plan, const ProgressCallback& callback, std::string_view when_stopped);
+  ProgressMeter(const RunPlan& plan, const ProgressCallback& callback, std::string_view when_stopped,
+                Trace* trace = nullptr);
 
   double seconds() const;
+  /// Where spans of the run go; null: nowhere.
+  Trace* trace() const { return trace_; }
   /// Tells the caller where the run is. False once the caller has asked to stop.
   bool report(Phase phase, std::string_view module = {}, const SolveReport* solve = nullptr);
   /// Throws Status::Cancelled if the caller has asked to stop.
@@ -40,6 +44,7 @@ class ProgressMeter {
   const RunPlan& plan_;
   const ProgressCallback& callback_;
   std::string_view when_stopped_;
+  Trace* trace_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   Progress now_;
   double work_ = 0, work_done_ = 0;  ///< of this run

@@ -3,22 +3,33 @@
 #include <map>
 #include <utility>  // move
 
-#include "pipeline/plan_cost.hpp"
+#include "pipeline/traced_stream.hpp"
 
 namespace halftone {
 
 /// Quantizers of a stage and what each derived from the statistics, one for each distinct method and options.
 class StageSolvers {
  public:
-  StageSolvers(const Context<Cpu>& context, const InputStatistics<float>& statistics)
-      : context_(context), statistics_(statistics) {}
+  StageSolvers(const Context<Cpu>& context, const InputStatistics<float>& statistics, Trace* trace)
+      : context_(context), statistics_(statistics), trace_(trace) {}
 
   QuantizedMatrix solve(const PlannedMatrix& planned, MatrixView<const float> W) {
     Entry& entry = entries_[{planned.method, planned.options}];
     if (!entry.quantizer) {
       entry.quantizer = make_quantizer(context_, planned.method, planned.options);
+      Span span(trace_, "prepare");
+      span.note("method", planned.method)
+          .note("module", planned.matrix.module)
+          .note("width", planned.matrix.cols)
+          .note("flops", factor_flops(planned.moments, planned.matrix.cols));
       entry.prepared = entry.quantizer->prepare(statistics_);
     }
+    Span span(trace_, "solve");
+    span.note("module", planned.matrix.module)
+        .note("method", planned.method)
+        .note("rows", planned.matrix.rows)
+        .note("cols", planned.matrix.cols)
+        .note("flops", solve_flops(planned));
     return entry.quantizer->quantize(W, *entry.prepared);
   }
 
@@ -29,6 +40,7 @@ class StageSolvers {
   };
   const Context<Cpu>& context_;
   const InputStatistics<float>& statistics_;
+  Trace* trace_;
   std::map<std::pair<std::string, OptionMap>, Entry> entries_;
 };
 
@@ -62,13 +74,14 @@ Index last_block_with_hidden_states(const RunPlan& plan) {
 }  // namespace
 
 QuantisedStream::QuantisedStream(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                                 MatrixView<const std::int32_t> ids)
+                                 MatrixView<const std::int32_t> ids, Trace* trace)
     : context_(context),
       model_(model),
       plan_(plan),
+      trace_(trace),
       last_needed_(last_block_with_hidden_states(plan)),
       length_(ids.cols) {
-  if (plan.streams() > 0) hidden_.emplace(context, model.embed(context, ids), ids.cols);
+  if (plan.streams() > 0) hidden_ = embedded(context, model, ids, trace);
 }
 
 void QuantisedStream::enter(Index block, std::optional<BlockWeights<float>> weights) {
@@ -78,11 +91,13 @@ void QuantisedStream::enter(Index block, std::optional<BlockWeights<float>> weig
 }
 
 void QuantisedStream::solve(const PlannedStage& stage, const Stream<float>* full, const Solved& solved) {
-  const Stage& place = model_.program(block_).stages[static_cast<std::size_t>(stage.stage)];
-  if (stage.moments != Moments::None) hidden_->advance(*weights_, place.first_op);
+  const BlockProgram& program = model_.program(block_);
+  const Stage& place = program.stages[static_cast<std::size_t>(stage.stage)];
+  if (stage.moments != Moments::None)
+    advance(trace_, "quantised", block_, program, *hidden_, *weights_, place.first_op);
   const InputStatistics<float> statistics =
       about(stage.matrices.front().matrix.module, ", its inputs", [&] { return collect(stage, place.input, full); });
-  StageSolvers solvers(context_, statistics);
+  StageSolvers solvers(context_, statistics, trace_);
   for (const PlannedMatrix& planned : stage.matrices) solved(planned, solve_one(planned, solvers));
 }
 
@@ -92,12 +107,18 @@ QuantizedMatrix QuantisedStream::solve_one(const PlannedMatrix& planned, StageSo
   };
   if (weights_) {
     QuantizedMatrix result = solve(weights_->linears[static_cast<std::size_t>(planned.linear)]);
+    Span span(trace_, "decode");
+    span.note("module", planned.matrix.module);
     replace(planned, find_format(plan_.format).stored_values(planned.matrix, result));
     return result;
   }
   const TensorSource& source = model_.checkpoint().tensors();
   const std::string tensor = planned.matrix.module + ".weight";
-  const Matrix<float> W = about(planned.matrix.module, "", [&] { return source.matrix(tensor); });
+  const Matrix<float> W = about(planned.matrix.module, "", [&] {
+    Span span(trace_, "read");
+    span.note("module", planned.matrix.module).note("bytes", 4 * planned.matrix.rows * planned.matrix.cols);
+    return source.matrix(tensor);
+  });
   source.release(tensor);
   return solve(W);
 }
@@ -108,7 +129,7 @@ void QuantisedStream::replace(const PlannedMatrix& planned, Matrix<float> values
 
 std::optional<BlockWeights<float>> QuantisedStream::leave() {
   if (needed_after(block_))
-    hidden_->advance(*weights_, model_.program(block_).size());
+    advance(trace_, "quantised", block_, model_.program(block_), *hidden_, *weights_, model_.program(block_).size());
   else
     hidden_.reset();
   return std::exchange(weights_, std::nullopt);
@@ -119,9 +140,15 @@ void QuantisedStream::restart(Matrix<float> hidden) { hidden_.emplace(context_, 
 /// H, and D where it is asked for, of the stage's inputs.
 InputStatistics<float> QuantisedStream::collect(const PlannedStage& stage, const Operand& input,
                                                 const Stream<float>* full) const {
+  Span span(trace_, "statistics");
   InputStatistics<float> statistics(context_, input.width, stage.moments);
   if (stage.moments == Moments::None) return statistics;
   const MatrixView<const float> X = hidden_->view(input);
+  span.note("block", block_)
+      .note("stage", Index{stage.stage})
+      .note("width", input.width)
+      .note("tokens", X.rows)
+      .note("flops", statistics_flops(stage.moments, input.width, X.rows));
   const Index held_out = stage.moments == Moments::HeldOut ? held_out_tokens(X.rows, hidden_->length()) : 0;
   const Index learnt = X.rows - held_out;
   for (Index first = 0; first < X.rows;) {

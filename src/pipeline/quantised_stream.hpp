@@ -9,6 +9,7 @@
 #include "halftone/model/stream.hpp"
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/report.hpp"
+#include "halftone/pipeline/trace.hpp"
 
 namespace halftone {
 
@@ -23,8 +24,9 @@ class QuantisedStream {
   using Solved = std::function<void(const PlannedMatrix&, const QuantizedMatrix&)>;
 
   /// ids [windows, length]: empty if the plan needs no streams. All arguments but `ids` must outlive the stream.
+  /// `trace` may be null.
   QuantisedStream(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                  MatrixView<const std::int32_t> ids);
+                  MatrixView<const std::int32_t> ids, Trace* trace = nullptr);
 
   /// True if this block or a later one, or only a later one, needs the hidden states, for statistics or for tuning:
   /// else they need not move.
@@ -55,6 +57,7 @@ class QuantisedStream {
   const Context<Cpu>& context_;
   const Model& model_;
   const RunPlan& plan_;
+  Trace* trace_;
   Index last_needed_ = -1;  ///< last block that the hidden states go through
   Index length_ = 0;        ///< tokens of a window
   Index block_ = 0;         ///< the one that was entered

@@ -39,7 +39,7 @@ void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::jso
   const bool fresh = journal.blocks().empty();
   if (fresh) folder.clear_staging();
   OutputModel output(run.plan, run.model.checkpoint(), folder.staging(), fresh ? WriteMode::Create : WriteMode::Resume,
-                     run.options.shard_bytes);
+                     run.options.shard_bytes, meter.trace());
   const std::size_t intact = intact_blocks(run.plan, output, journal);
   if (intact < journal.blocks().size())
     report.notes.push_back(concat("block ", intact, " of the unfinished run was damaged and is solved again"));
@@ -47,7 +47,7 @@ void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::jso
   report.blocks_resumed = static_cast<Index>(intact);
   output.copy_rest([&] { return meter.report(Phase::Open); });
   meter.check();
-  FolderOutput target(run.plan, output, journal, folder.staging());
+  FolderOutput target(run.plan, output, journal, folder.staging(), meter.trace());
   walk_model(run.context, run.model, run.plan, run.ids, target, meter);
   report.layers = finished_layers(journal);
   output.finish();
@@ -63,14 +63,19 @@ RunPlan plan_model(const Context<Cpu>& context, const std::filesystem::path& mod
 
 RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::path& model,
                          const std::filesystem::path& out, const Recipe& recipe, const RunOptions& options) {
+  const Span whole(options.trace, "run");
   const OutputFolder folder(out, options.resume);
   const Checkpoint checkpoint(model);
   const Model opened(checkpoint);
   const RunPlan plan = plan_over(context, opened, recipe, options.ids.rows, options.ids.cols);
-  ProgressMeter meter(plan, options.progress, "those are kept; repeat the command with --resume to go on");
+  ProgressMeter meter(plan, options.progress, "those are kept; repeat the command with --resume to go on",
+                      options.trace);
   meter.step(Phase::Open);
   const CalibrationIds calibration(opened, recipe, plan, options.ids);
-  const nlohmann::json fingerprint = run_fingerprint(context, opened, plan, options.shard_bytes, calibration.view());
+  const nlohmann::json fingerprint = [&] {
+    const Span span(options.trace, "hash");
+    return run_fingerprint(context, opened, plan, options.shard_bytes, calibration.view());
+  }();
   meter.step(Phase::Open);
 
   RunReport report = begin_report(plan, checkpoint);
@@ -88,6 +93,7 @@ RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::pat
       if (worthless) folder.discard();
       throw;
     }
+    const Span span(options.trace, "publish");
     folder.publish();
   }
   report.output_bytes = folder_bytes(folder.final_path());

@@ -14,15 +14,16 @@ RunPlan plan_tensors(const Context<Cpu>& context, const Checkpoint& model, const
 
 TensorsResult quantize_tensors(const Context<Cpu>& context, const Checkpoint& checkpoint, const Recipe& recipe,
                                MatrixView<const std::int32_t> ids, const TensorReceiver& receive,
-                               const ProgressCallback& progress) {
+                               const ProgressCallback& progress, Trace* trace) {
   require(static_cast<bool>(receive), Status::InvalidArgument, "quantize: nobody receives the tensors");
+  const Span whole(trace, "run");
   const Model model(checkpoint);
   const RunPlan plan = plan_over(context, model, recipe, ids.rows, ids.cols);
-  ProgressMeter meter(plan, progress, "what was sent is whole, the rest is left out");
+  ProgressMeter meter(plan, progress, "what was sent is whole, the rest is left out", trace);
   meter.step(Phase::Open);
   const CalibrationIds calibration(model, recipe, plan, ids);
   meter.step(Phase::Open);
-  ReceiverOutput output(plan, checkpoint, receive);
+  ReceiverOutput output(plan, checkpoint, receive, trace);
   walk_model(context, model, plan, calibration.view(), output, meter);
 
   TensorsResult result;

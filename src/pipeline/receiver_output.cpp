@@ -25,8 +25,9 @@ std::vector<std::vector<std::byte>> encoded(const Format& format, const std::vec
 
 }  // namespace
 
-ReceiverOutput::ReceiverOutput(const RunPlan& plan, const Checkpoint& source, const TensorReceiver& receive)
-    : format_(find_format(plan.format)), receive_(receive), config_(described_config(plan, source)) {}
+ReceiverOutput::ReceiverOutput(const RunPlan& plan, const Checkpoint& source, const TensorReceiver& receive,
+                               Trace* trace)
+    : format_(find_format(plan.format)), receive_(receive), trace_(trace), config_(described_config(plan, source)) {}
 
 Matrix<float> ReceiverOutput::stored_values(const PlannedMatrix& planned) const {
   fail(Status::Internal, planned.matrix.module, ": a run in memory has no finished blocks");
@@ -34,11 +35,21 @@ Matrix<float> ReceiverOutput::stored_values(const PlannedMatrix& planned) const 
 
 void ReceiverOutput::write(const PlannedMatrix& planned, const QuantizedMatrix& solved, const LayerReport& layer) {
   const std::vector<TensorInfo> announced = format_.tensors(planned.matrix);
-  const auto bytes = encoded(format_, announced, planned.matrix, solved);
+  const auto bytes = [&] {
+    Span span(trace_, "encode");
+    span.note("module", planned.matrix.module).note("bytes", planned.stored_bytes);
+    return encoded(format_, announced, planned.matrix, solved);
+  }();
   std::vector<HostTensor> tensors;
   for (std::size_t i = 0; i < announced.size(); ++i) tensors.push_back({announced[i], bytes[i].data()});
-  format_.verify(planned.matrix, solved, HostTensors(std::move(tensors), {}, "tensors in memory"), config_);
+  {
+    Span span(trace_, "verify");
+    span.note("module", planned.matrix.module).note("bytes", planned.stored_bytes);
+    format_.verify(planned.matrix, solved, HostTensors(std::move(tensors), {}, "tensors in memory"), config_);
+  }
   for (std::size_t i = 0; i < announced.size(); ++i) {
+    Span span(trace_, "send");
+    span.note("tensor", announced[i].name).note("bytes", static_cast<Index>(announced[i].bytes()));
     receive_(announced[i], bytes[i]);
     bytes_ += announced[i].bytes();
   }

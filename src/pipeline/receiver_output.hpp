@@ -12,8 +12,8 @@ namespace halftone {
 
 class ReceiverOutput final : public WalkOutput {
  public:
-  /// `receive` must outlive the object. Throws what Format::describe throws.
-  ReceiverOutput(const RunPlan& plan, const Checkpoint& source, const TensorReceiver& receive);
+  /// `receive` and `trace`, which may be null, must outlive the object. Throws what Format::describe throws.
+  ReceiverOutput(const RunPlan& plan, const Checkpoint& source, const TensorReceiver& receive, Trace* trace);
 
   Index finished_blocks() const override { return 0; }
   Matrix<float> stored_values(const PlannedMatrix& planned) const override;
@@ -28,6 +28,7 @@ class ReceiverOutput final : public WalkOutput {
  private:
   const Format& format_;
   const TensorReceiver& receive_;
+  Trace* trace_;
   Json config_;
   std::vector<LayerReport> layers_;
   Index bytes_ = 0;

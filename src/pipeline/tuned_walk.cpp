@@ -2,6 +2,8 @@
 
 #include <utility>  // move
 
+#include "pipeline/traced_stream.hpp"
+
 namespace halftone {
 
 TunedWalk::TunedWalk(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
@@ -12,9 +14,9 @@ TunedWalk::TunedWalk(const Context<Cpu>& context, const Model& model, const RunP
       output_(output),
       meter_(meter),
       length_(ids.cols),
-      quantised_(context, model, plan, ids),
-      ahead_(context, model.embed(context, ids), ids.cols) {
-  if (plan.moments >= Moments::Cross) full_.emplace(context, model.embed(context, ids), ids.cols);
+      quantised_(context, model, plan, ids, meter.trace()),
+      ahead_(embedded(context, model, ids, meter.trace())) {
+  if (plan.moments >= Moments::Cross) full_ = embedded(context, model, ids, meter.trace());
 }
 
 void TunedWalk::run() {
@@ -38,22 +40,27 @@ void TunedWalk::run() {
 
 BlockWeights<float>& TunedWalk::original(Index block) {
   const auto found = originals_.find(block);
-  return found != originals_.end() ? found->second
-                                   : originals_.emplace(block, model_.load_block(context_, block)).first->second;
+  if (found != originals_.end()) return found->second;
+  Span span(meter_.trace(), "read");
+  span.note("block", block);
+  return originals_.emplace(block, model_.load_block(context_, block)).first->second;
 }
 
 /// Takes a stream of the original model through a block.
-void TunedWalk::pass(Stream<float>& stream, Index block) {
-  stream.enter(model_.program(block));
-  stream.advance(original(block), model_.program(block).size());
+void TunedWalk::pass(std::string_view which, Stream<float>& stream, Index block) {
+  const BlockProgram& program = model_.program(block);
+  stream.enter(program);
+  advance(meter_.trace(), which, block, program, stream, original(block), program.size());
 }
 
 /// A block that an earlier run finished: all streams pass through it.
 void TunedWalk::replay(Index block) {
+  Span span(meter_.trace(), "replay");
+  span.note("block", block);
   meter_.step(Phase::Replay);
   const auto& stages = plan_.blocks[static_cast<std::size_t>(block)];
-  if (full_) pass(*full_, block);
-  pass(ahead_, ahead_block_++);
+  if (full_) pass("full", *full_, block);
+  pass("ahead", ahead_, ahead_block_++);
   quantised_.enter(block, original(block));
   for (const PlannedStage& stage : stages)
     for (const PlannedMatrix& planned : stage.matrices) quantised_.replace(planned, output_.stored_values(planned));
@@ -72,14 +79,15 @@ void TunedWalk::solve_block(Index block) {
   for (const PlannedStage& stage : plan_.blocks[static_cast<std::size_t>(block)]) {
     meter_.step(Phase::Collect);
     const Stage& place = program.stages[static_cast<std::size_t>(stage.stage)];
-    if (full_ && stage.moments != Moments::None) full_->advance(weights, place.first_op);
+    if (full_ && stage.moments != Moments::None)
+      advance(meter_.trace(), "full", block, program, *full_, weights, place.first_op);
     quantised_.solve(stage, full_ ? &*full_ : nullptr, [&](const PlannedMatrix& planned, const auto& matrix) {
       solved.matrices.emplace_back(&planned, matrix);
       meter_.report(Phase::Solve, planned.matrix.module, &matrix.report);
       meter_.check();
     });
   }
-  if (full_) full_->advance(weights, program.size());
+  if (full_) advance(meter_.trace(), "full", block, program, *full_, weights, program.size());
   solved.weights = *quantised_.leave();
 }
 
@@ -98,7 +106,7 @@ std::vector<float> TunedWalk::channel_weights(Index until) {
 }
 
 void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, std::size_t number) {
-  while (ahead_block_ < window.until) pass(ahead_, ahead_block_++);
+  while (ahead_block_ < window.until) pass("ahead", ahead_, ahead_block_++);
   const auto trained = [&](Index block) { return !solved_.at(block).matrices.empty(); };
   bool any = false;
   for (Index block = window.first; block < window.last; ++block) any = any || trained(block);
@@ -118,7 +126,13 @@ void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, st
     blocks.push_back({&model_.program(block), &original(block), {}});
   const std::vector<float> channels = channel_weights(window.until);
   const TuneData data{input, ahead_.hidden().view(), channels.empty() ? nullptr : channels.data(), length_};
+  Span span(meter_.trace(), "tune");
+  span.note("first", window.first).note("last", window.last).note("until", window.until);
+  std::optional<Span> step_span(std::in_place, meter_.trace(), "step");
   const auto tell = [&](int step, int steps, double loss) {
+    step_span->note("step", Index{step}).note("loss", loss);
+    step_span.reset();
+    if (step < steps) step_span.emplace(meter_.trace(), "step");
     meter_.tuned(window, {window.first, window.last, step, steps, loss});
     return true;
   };
@@ -139,10 +153,13 @@ void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, st
 void TunedWalk::settle(const TuneWindow& window, Matrix<float> input) {
   const Format& format = find_format(plan_.format);
   quantised_.restart(std::move(input));
-  for (Index block = window.first; block < window.last; ++block)
-    for (const auto& [planned, matrix] : solved_.at(block).matrices)
-      solved_.at(block).weights.linears[static_cast<std::size_t>(planned->linear)] =
-          format.stored_values(planned->matrix, matrix);
+  {
+    const Span span(meter_.trace(), "decode");
+    for (Index block = window.first; block < window.last; ++block)
+      for (const auto& [planned, matrix] : solved_.at(block).matrices)
+        solved_.at(block).weights.linears[static_cast<std::size_t>(planned->linear)] =
+            format.stored_values(planned->matrix, matrix);
+  }
   for (Index block = window.first; block < window.settled; ++block) {
     Solved& solved = solved_.at(block);
     write_block(block, solved);

@@ -37,7 +37,7 @@ class TunedWalk {
   void settle(const TuneWindow& window, Matrix<float> input);
   void write_block(Index block, Solved& solved);
   BlockWeights<float>& original(Index block);
-  void pass(Stream<float>& stream, Index block);
+  void pass(std::string_view which, Stream<float>& stream, Index block);
   std::vector<float> channel_weights(Index until);
 
   const Context<Cpu>& context_;

@@ -2,6 +2,8 @@
 
 #include <utility>  // move
 
+#include "pipeline/traced_stream.hpp"
+
 namespace halftone {
 
 Walk::Walk(const Context<Cpu>& context, const Model& model, const RunPlan& plan, MatrixView<const std::int32_t> ids,
@@ -11,8 +13,8 @@ Walk::Walk(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
       plan_(plan),
       output_(output),
       meter_(meter),
-      quantised_(context, model, plan, ids) {
-  if (plan.streams() == 2) full_.emplace(context, model.embed(context, ids), ids.cols);
+      quantised_(context, model, plan, ids, meter.trace()) {
+  if (plan.streams() == 2) full_ = embedded(context, model, ids, meter.trace());
 }
 
 void Walk::run() {
@@ -30,6 +32,8 @@ void Walk::run() {
 void Walk::enter(Index block) {
   std::optional<BlockWeights<float>> weights;
   if (quantised_.needed_in(block)) {
+    Span span(meter_.trace(), "read");
+    span.note("block", block);
     weights = model_.load_block(context_, block);
     if (full_) full_weights_ = *weights;
     if (full_) full_->enter(model_.program(block));
@@ -37,14 +41,20 @@ void Walk::enter(Index block) {
   quantised_.enter(block, std::move(weights));
 }
 
+void Walk::advance_full(Index block, Index target) {
+  advance(meter_.trace(), "full", block, model_.program(block), *full_, full_weights_, target);
+}
+
 void Walk::leave(Index block) {
   quantised_.leave();
-  if (full_ && quantised_.needed_after(block)) full_->advance(full_weights_, model_.program(block).size());
+  if (full_ && quantised_.needed_after(block)) advance_full(block, model_.program(block).size());
   full_weights_ = {};
 }
 
 /// A block that an earlier run finished: the streams pass through it with the weights that it stored.
 void Walk::replay(Index block) {
+  Span span(meter_.trace(), "replay");
+  span.note("block", block);
   meter_.step(Phase::Replay);
   const auto& stages = plan_.blocks[static_cast<std::size_t>(block)];
   if (quantised_.needed_after(block)) {
@@ -62,7 +72,7 @@ void Walk::solve_block(Index block) {
   for (const PlannedStage& stage : stages) {
     meter_.step(Phase::Collect);
     const Stage& place = model_.program(block).stages[static_cast<std::size_t>(stage.stage)];
-    if (full_ && stage.moments != Moments::None) full_->advance(full_weights_, place.first_op);
+    if (full_ && stage.moments != Moments::None) advance_full(block, place.first_op);
     quantised_.solve(stage, full_ ? &*full_ : nullptr, [&](const PlannedMatrix& planned, const auto& solved) {
       finish_matrix(planned, solved);
       const bool block_is_done = &planned == &stages.back().matrices.back();

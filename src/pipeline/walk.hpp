@@ -29,6 +29,7 @@ class Walk {
   void finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved);
   void enter(Index block);
   void leave(Index block);
+  void advance_full(Index block, Index target);
 
   const Context<Cpu>& context_;
   const Model& model_;

@@ -32,7 +32,7 @@ TEST_CASE("help and version") {
        {"--method",  "--bits",    "--group-size",  "--sym",         "--act-order",     "--grid",
         "--damping", "--format",  "--calibration", "--windows",     "--window-length", "--seed",
         "--threads", "--device",  "--recipe",      "--target-bits", "--budget",        "--budget-share",
-        "--resume",  "--dry-run", "--json",        "--set"})
+        "--resume",  "--dry-run", "--json",        "--set",         "--profile"})
     CHECK_THAT(quantize.out, Catch::Contains(word));
   const CommandResult compare = halftone_command({"compare", "--help"});
   CHECK(compare.code == 0);

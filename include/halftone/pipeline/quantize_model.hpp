@@ -6,6 +6,7 @@
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/progress.hpp"
 #include "halftone/pipeline/report.hpp"
+#include "halftone/pipeline/trace.hpp"
 
 namespace halftone {
 
@@ -14,6 +15,7 @@ struct RunOptions {
   std::int64_t shard_bytes = 5'000'000'000;  ///< largest weights file of the output
   ProgressCallback progress;                 ///< may be empty
   MatrixView<const std::int32_t> ids = {};   ///< calibration data [windows, length] in the place of the recipe's
+  Trace* trace = nullptr;                    ///< if not null, gets the run's spans
 };
 
 /// Quantises the checkpoint directory `model` into the new directory `out`. It appears under its name only when it is

@@ -12,6 +12,7 @@
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/progress.hpp"
 #include "halftone/pipeline/report.hpp"
+#include "halftone/pipeline/trace.hpp"
 
 namespace halftone {
 
@@ -41,13 +42,15 @@ struct TensorsResult {
 /// sent before an exception is whole matrices, and belongs to the receiver (a matrix whose tensors it refused in the
 /// midst may be there in part).
 ///
+/// `trace`, if it is not null, gets the run's spans.
+///
 /// Throws Status::Cancelled if `progress` returned false; Status::InvalidArgument for an empty `receive`, and for
 /// methods that need calibration data that is missing; Status::Unsupported for calibration text and a model without a
 /// directory; Status::InvalidData for ids outside the vocabulary; what `receive` and the model's source throw; what
 /// make_plan and the solvers throw.
 TensorsResult quantize_tensors(const Context<Cpu>& context, const Checkpoint& model, const Recipe& recipe,
                                MatrixView<const std::int32_t> ids, const TensorReceiver& receive,
-                               const ProgressCallback& progress = {});
+                               const ProgressCallback& progress = {}, Trace* trace = nullptr);
 
 /// The plan of the same run over `windows` windows of `length` tokens; both 0: the recipe's calibration data, as there.
 /// Reads no tensor's bytes.

@@ -1,0 +1,33 @@
+// The beginning of a stream and its way from operation to operation, as spans of a trace.
+#pragma once
+
+#include "halftone/model/model.hpp"
+#include "halftone/model/stream.hpp"
+#include "halftone/pipeline/trace.hpp"
+#include "pipeline/plan_cost.hpp"
+
+namespace halftone {
+
+/// A stream before block 0. ids [windows, length].
+inline Stream<float> embedded(const Context<Cpu>& context, const Model& model, MatrixView<const std::int32_t> ids,
+                              Trace* trace) {
+  Span span(trace, "embed");
+  span.note("tokens", ids.rows * ids.cols);
+  return Stream<float>(context, model.embed(context, ids), ids.cols);
+}
+
+/// stream.advance(weights, target) inside block `block` of the model. `which`: "full", "quantised" or "ahead".
+template <class S, class Backend>
+void advance(Trace* trace, std::string_view which, Index block, const BlockProgram& program, Stream<S, Backend>& stream,
+             const BlockWeights<S, Backend>& weights, Index target) {
+  Span span(trace, "forward");
+  if (trace != nullptr)
+    span.note("stream", which)
+        .note("block", block)
+        .note("first_op", stream.at())
+        .note("last_op", target)
+        .note("flops", forward_flops(program, stream.at(), target, stream.tokens(), stream.length()));
+  stream.advance(weights, target);
+}
+
+}  // namespace halftone
