@@ -85,10 +85,12 @@ Index CudaDevice::free_bytes() const {
   return static_cast<Index>(free);
 }
 
-void* CudaDevice::allocate(Index bytes) {
+void* CudaDevice::allocate(CudaMemory kind, Index bytes) {
   make_current();
   void* memory = nullptr;
-  const cudaError_t error = cudaMalloc(&memory, static_cast<std::size_t>(bytes));
+  const auto size = static_cast<std::size_t>(bytes);
+  const cudaError_t error =
+      kind == CudaMemory::Device ? cudaMalloc(&memory, size) : cudaHostAlloc(&memory, size, cudaHostAllocDefault);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     return nullptr;
@@ -97,16 +99,21 @@ void* CudaDevice::allocate(Index bytes) {
   return memory;
 }
 
-void CudaDevice::release(void* memory) noexcept { cudaFree(memory); }
+void CudaDevice::release(CudaMemory kind, void* memory) noexcept {
+  if (kind == CudaMemory::Device)
+    cudaFree(memory);
+  else
+    cudaFreeHost(memory);
+}
 
 void CudaDevice::copy(void* to, Index to_stride, const void* from, Index from_stride, Index row_bytes, Index rows,
-                      device::Direction direction) {
+                      Transfer way) {
   if (row_bytes == 0 || rows == 0) return;
   make_current();
   const auto stream = static_cast<cudaStream_t>(stream_);
-  const cudaMemcpyKind kind = direction == device::Direction::ToDevice   ? cudaMemcpyHostToDevice
-                              : direction == device::Direction::OnDevice ? cudaMemcpyDeviceToDevice
-                                                                         : cudaMemcpyDeviceToHost;
+  const cudaMemcpyKind kind = way == Transfer::FromHost ? cudaMemcpyHostToDevice
+                              : way == Transfer::Within ? cudaMemcpyDeviceToDevice
+                                                        : cudaMemcpyDeviceToHost;
   const bool whole = rows == 1 || (to_stride == row_bytes && from_stride == row_bytes);
   if (whole)
     check_cuda(cudaMemcpyAsync(to, from, static_cast<std::size_t>(row_bytes * rows), kind, stream), "cuda: a copy");
@@ -115,7 +122,7 @@ void CudaDevice::copy(void* to, Index to_stride, const void* from, Index from_st
                                  static_cast<std::size_t>(row_bytes), static_cast<std::size_t>(rows), kind, stream),
                "cuda: a copy of a block");
   // From pageable memory the runtime returns once it has read the bytes; from pinned memory only this makes sure.
-  if (direction != device::Direction::OnDevice) synchronize();
+  if (way != Transfer::Within) synchronize();
 }
 
 void CudaDevice::zero(void* to, Index stride, Index row_bytes, Index rows) {

@@ -26,11 +26,10 @@ class CudaDevice {
   void make_current();
 
   /// Null where there is not enough.
-  void* allocate(Index bytes);
-  void release(void* memory) noexcept;
+  void* allocate(CudaMemory kind, Index bytes);
+  void release(CudaMemory kind, void* memory) noexcept;
 
-  void copy(void* to, Index to_stride, const void* from, Index from_stride, Index row_bytes, Index rows,
-            device::Direction direction);
+  void copy(void* to, Index to_stride, const void* from, Index from_stride, Index row_bytes, Index rows, Transfer way);
   /// Sets bytes to zero.
   void zero(void* to, Index stride, Index row_bytes, Index rows);
   void synchronize();

@@ -1,6 +1,7 @@
 #include "engine.hpp"
 
 #include <algorithm>  // max, min
+#include <limits>
 
 #include "libraries.hpp"
 
@@ -17,7 +18,7 @@ Index rounded_up(Index bytes) {
 }  // namespace
 
 CudaArena::~CudaArena() {
-  for (const Block& block : blocks_) device_->release(block.memory);
+  for (const Block& block : blocks_) device_->release(kind_, block.memory);
 }
 
 /// The smallest idle block of at least `bytes` and at most twice that.
@@ -35,7 +36,7 @@ void* CudaArena::reuse(Index bytes) noexcept {
 void* CudaArena::grow(Index bytes) {
   if (bytes > limit_ - held_) return nullptr;
   blocks_.reserve(blocks_.size() + 1);  // throws here or not at all
-  void* const memory = device_->allocate(bytes);
+  void* const memory = device_->allocate(kind_, bytes);
   if (!memory) return nullptr;
   blocks_.push_back({memory, bytes, false});
   held_ += bytes;
@@ -47,15 +48,15 @@ void CudaArena::release_idle() noexcept {
   const auto idle = [](const Block& block) { return block.idle; };
   for (const Block& block : blocks_)
     if (block.idle) {
-      device_->release(block.memory);
+      device_->release(kind_, block.memory);
       held_ -= block.bytes;
     }
   blocks_.erase(std::remove_if(blocks_.begin(), blocks_.end(), idle), blocks_.end());
 }
 
 void* CudaArena::take(Index bytes) {
-  require(bytes <= limit_, Status::OutOfMemory, "cuda context: ", bytes,
-          " bytes of device memory wanted, the limit is ", limit_);
+  const char* const what = kind_ == CudaMemory::Device ? " bytes of device memory" : " bytes of pinned memory";
+  require(bytes <= limit_, Status::OutOfMemory, "cuda context: ", bytes, what, " wanted, the limit is ", limit_);
   const Index size = std::min(rounded_up(bytes), std::max(bytes, limit_));
   void* memory = reuse(size);
   if (!memory) memory = grow(size);
@@ -65,8 +66,8 @@ void* CudaArena::take(Index bytes) {
     memory = grow(size);
   }
   if (!memory)
-    fail(Status::OutOfMemory, "cuda context: ", size, " bytes of device memory wanted; ", in_use_,
-         " are in use, the limit is ", limit_, ", the device has ", device_->free_bytes(), " left");
+    fail(Status::OutOfMemory, "cuda context: ", size, what, " wanted; ", in_use_, " are in use, the limit is ", limit_,
+         ", the device has ", device_->free_bytes(), " left");
   peak_ = std::max(peak_, in_use_);
   return memory;
 }
@@ -82,18 +83,19 @@ void CudaArena::give(void* memory) noexcept {
 
 CudaEngine::CudaEngine(const CudaOptions& options)
     : device_(options.device),
-      arena_(device_, options.memory_limit > 0 ? options.memory_limit : device_.free_bytes()),
+      arena_(device_, CudaMemory::Device, options.memory_limit > 0 ? options.memory_limit : device_.free_bytes()),
+      pinned_(device_, CudaMemory::Pinned, std::numeric_limits<Index>::max()),
       libraries_(std::make_unique<CudaLibraries>(device_, arena_)) {}
 
 CudaEngine::~CudaEngine() = default;
 
 namespace device {
 
-void* take(CudaEngine& engine, Index bytes) { return engine.arena().take(bytes); }
-void give(CudaEngine& engine, void* memory) noexcept { engine.arena().give(memory); }
+void* take(CudaEngine& engine, CudaMemory kind, Index bytes) { return engine.arena(kind).take(bytes); }
+void give(CudaEngine& engine, CudaMemory kind, void* memory) noexcept { engine.arena(kind).give(memory); }
 void copy(CudaEngine& engine, void* to, Index to_stride, const void* from, Index from_stride, Index row_bytes,
-          Index rows, Direction direction) {
-  engine.device().copy(to, to_stride, from, from_stride, row_bytes, rows, direction);
+          Index rows, Transfer way) {
+  engine.device().copy(to, to_stride, from, from_stride, row_bytes, rows, way);
 }
 
 }  // namespace device
@@ -106,6 +108,7 @@ Context<Cuda>::Context(const CudaOptions& options) : engine_(nullptr) {
 }
 Context<Cuda>::~Context() { delete engine_; }
 const CudaDeviceInfo& Context<Cuda>::info() const noexcept { return engine_->device().info(); }
+Index Context<Cuda>::memory_limit() const noexcept { return engine_->arena().limit(); }
 Index Context<Cuda>::memory_in_use() const noexcept { return engine_->arena().in_use(); }
 Index Context<Cuda>::memory_peak() const noexcept { return engine_->arena().peak(); }
 void Context<Cuda>::synchronize() const { engine_->device().synchronize(); }

@@ -128,7 +128,7 @@ Index CudaLibraries::invert_cholesky(Element element, Index n, void* A, Index ld
   const Taken outcome{arena_, arena_->take(static_cast<Index>(sizeof(int)))};
   const auto failed_pivot = [&]() -> Index {
     int info = 0;
-    device_->copy(&info, sizeof info, outcome.memory, sizeof info, sizeof info, 1, device::Direction::ToHost);
+    device_->copy(&info, sizeof info, outcome.memory, sizeof info, sizeof info, 1, Transfer::ToHost);
     require(info >= 0, Status::Internal, "cuda: cuSOLVER refused argument ", -info);
     return static_cast<Index>(info) - 1;
   };

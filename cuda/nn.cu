@@ -85,7 +85,7 @@ struct RotateElement {
 
 }  // namespace
 
-using detail::require_parts, detail::require_same, detail::require_windows;
+using detail::require_parts, detail::require_rotary, detail::require_same;
 
 template <class S>
 void rms_norm(const Context<Cuda>& context, MatrixView<const S> x, const S* weight, Index groups, double epsilon,
@@ -104,17 +104,12 @@ void layer_norm(const Context<Cuda>& context, MatrixView<const S> x, const S* we
 }
 
 template <class S>
-void apply_rotary(const Context<Cuda>& context, MatrixView<const S> x, const CudaRotaryTable<S>& table, Index heads,
+void apply_rotary(const Context<Cuda>& context, MatrixView<const S> x, const RotaryTable<S, Cuda>& table, Index heads,
                   Index length, std::type_identity_t<MatrixView<S>> y) {
   constexpr const char* who = "apply_rotary";
   require_same(who, x, MatrixView<const S>(y));
-  require_parts(who, x.cols, heads);
-  require_windows(who, x.rows, length);
-  const Index head_dim = x.cols / heads, pairs = table.cosine.cols();
-  require(2 * pairs <= head_dim && table.cosine.rows() >= length, Status::ShapeMismatch, who, ": the table has ",
-          table.cosine.rows(), " positions and ", pairs, " pairs, wanted ", length, " or more and at most ",
-          head_dim / 2);
-  each_element(context, x.rows, heads * (head_dim - pairs),
+  require_rotary(who, x, table, heads, length);
+  each_element(context, x.rows, heads * (x.cols / heads - table.cosine.cols()),
                RotateElement<S>{x, table.cosine.view(), table.sine.view(), table.layout == RotaryPairs::Adjacent, heads,
                                 length, y});
 }
@@ -164,7 +159,7 @@ template void rms_norm<float>(const Context<Cuda>&, MatrixView<const float>, con
                               MatrixView<float>);
 template void layer_norm<float>(const Context<Cuda>&, MatrixView<const float>, const float*, const float*, Index,
                                 double, MatrixView<float>);
-template void apply_rotary<float>(const Context<Cuda>&, MatrixView<const float>, const CudaRotaryTable<float>&, Index,
+template void apply_rotary<float>(const Context<Cuda>&, MatrixView<const float>, const RotaryTable<float, Cuda>&, Index,
                                   Index, MatrixView<float>);
 template void gate<float>(const Context<Cuda>&, Activation, MatrixView<const float>, MatrixView<const float>,
                           MatrixView<float>);

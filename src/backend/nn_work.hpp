@@ -65,8 +65,9 @@ AttentionHead<S> attention_head(MatrixView<const S> q, MatrixView<const S> k, Ma
           .scratch = scratch};
 }
 
-template <class S>
-void require_rotary(const char* who, MatrixView<const S> x, const RotaryTable<S>& table, Index heads, Index length) {
+template <class S, class Backend>
+void require_rotary(const char* who, MatrixView<const S> x, const RotaryTable<S, Backend>& table, Index heads,
+                    Index length) {
   require_parts(who, x.cols, heads);
   require_windows(who, x.rows, length);
   const Index head_dim = x.cols / heads, pairs = table.cosine.cols();

@@ -130,7 +130,7 @@ class Comparison {
     return std::any_of(contenders_.begin(), contenders_.end(), test);
   }
   /// The full-precision stream at the stage's inputs.
-  const Stream<float>* full_at(Index block, std::size_t stage, const BlockWeights<float>& original);
+  Stream<float>* full_at(Index block, std::size_t stage, const BlockWeights<float>& original);
 
   const Context<Cpu>& context_;
   const Model& model_;
@@ -142,7 +142,7 @@ class Comparison {
   std::optional<Stream<float>> full_;        ///< calibration, only while a recipe asks for cross moments
 };
 
-const Stream<float>* Comparison::full_at(Index block, std::size_t stage, const BlockWeights<float>& original) {
+Stream<float>* Comparison::full_at(Index block, std::size_t stage, const BlockWeights<float>& original) {
   if (!full_) return nullptr;
   full_->advance(original, model_.program(block).stages[stage].first_op);
   return &*full_;
@@ -172,7 +172,7 @@ void Comparison::run_block(Index block) {
   if (full_) full_->enter(program);
   for (std::size_t stage = 0; stage < program.stages.size(); ++stage) {
     meter_.step(Phase::Collect);
-    const Stream<float>* full = full_at(block, stage, original);
+    Stream<float>* full = full_at(block, stage, original);
     for (Contender* contender : together_)
       contender->solve(block, static_cast<int>(stage), full,
                        [&](const LayerReport& layer) { meter_.matrix_done(contender->name(), layer); });

@@ -97,7 +97,7 @@ void Contender::walk(MatrixView<const std::int32_t> calibration, const ProgressC
 
 void Contender::enter(Index block, BlockWeights<float> original) { stream_->enter(block, std::move(original)); }
 
-void Contender::solve(Index block, int stage, const Stream<float>* full, const LayerCallback& solved) {
+void Contender::solve(Index block, int stage, Stream<float>* full, const LayerCallback& solved) {
   for (const PlannedStage& planned : plan_.blocks[static_cast<std::size_t>(block)]) {
     if (planned.stage != stage) continue;
     const Stopwatch watch(result_.seconds);

@@ -31,7 +31,7 @@ class Contender {
 
   void enter(Index block, BlockWeights<float> original);
   /// The block's stage with that number, if any of its matrices is quantised. `full`: as QuantisedStream::solve.
-  void solve(Index block, int stage, const Stream<float>* full, const LayerCallback& solved);
+  void solve(Index block, int stage, Stream<float>* full, const LayerCallback& solved);
   /// Leaves the block: the evaluation's hidden states pass through it as it is now.
   void leave(Index block);
 
@@ -50,7 +50,7 @@ class Contender {
   RunPlan plan_;
   bool plain_values_;      ///< the format stores no codes
   Index stored_bits_ = 0;  ///< of all matrices solved so far: their codes and what belongs to them, without a gap
-  std::optional<QuantisedStream> stream_;  ///< none of a recipe that tunes
+  std::optional<QuantisedStream<>> stream_;  ///< none of a recipe that tunes
   std::optional<Stream<float>> evaluation_;
   ComparedModel result_;
 };

@@ -10,6 +10,7 @@
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/report.hpp"
 #include "halftone/pipeline/trace.hpp"
+#include "pipeline/walk_contexts.hpp"
 
 namespace halftone {
 
@@ -18,15 +19,17 @@ namespace halftone {
 ///     stream.enter(block, weights);
 ///     for each stage of plan.blocks[block]: stream.solve(stage, full, solved);
 ///     weights = stream.leave();
+template <class Backend = Cpu>
 class QuantisedStream {
  public:
+  using Weights = BlockWeights<float, Backend>;
   /// A matrix was solved.
   using Solved = std::function<void(const PlannedMatrix&, const QuantizedMatrix&)>;
 
-  /// ids [windows, length]: empty if the plan needs no streams. All arguments but `ids` must outlive the stream.
-  /// `trace` may be null.
-  QuantisedStream(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                  MatrixView<const std::int32_t> ids, Trace* trace = nullptr);
+  /// ids [windows, length]: empty if the plan needs no streams. The contexts, the model, the plan and the trace, which
+  /// may be null, must outlive the stream.
+  QuantisedStream(const WalkContexts<Backend>& contexts, const Model& model, const RunPlan& plan,
+                  MatrixView<const std::int32_t> ids, Trace* trace = nullptr, const StreamOptions& options = {});
 
   /// True if this block or a later one, or only a later one, needs the hidden states, for statistics or for tuning:
   /// else they need not move.
@@ -35,34 +38,37 @@ class QuantisedStream {
 
   /// Begins a block with its original weights. They may be left out where the stream is not needed: each matrix is then
   /// read from the checkpoint when it is solved.
-  void enter(Index block, std::optional<BlockWeights<float>> weights);
+  void enter(Index block, std::optional<Weights> weights);
   /// Runs to the stage's inputs and solves its matrices: each is replaced by what its format will store, then told.
   /// `full`: the full-precision stream at the same stage; used where the stage asks for cross moments. Errors name the
   /// module.
-  void solve(const PlannedStage& stage, const Stream<float>* full, const Solved& solved);
+  void solve(const PlannedStage& stage, Stream<float, Backend>* full, const Solved& solved);
   /// Puts values in a matrix's place without solving it.
   void replace(const PlannedMatrix& planned, Matrix<float> values);
   /// Runs to the block's end where later blocks need it; else the hidden states are let go. Returns the block's weights
   /// as they are now, if they were given.
-  std::optional<BlockWeights<float>> leave();
+  std::optional<Weights> leave();
 
   /// Between blocks: the hidden states [tokens, width], and others in their place.
   const Matrix<float>& hidden() const { return hidden_->hidden(); }
   void restart(Matrix<float> hidden);
 
  private:
-  QuantizedMatrix solve_one(const PlannedMatrix& planned, class StageSolvers& solvers);
-  InputStatistics<float> collect(const PlannedStage& stage, const Operand& input, const Stream<float>* full) const;
+  class StageSolvers;
+  using Statistics = InputStatistics<float, Backend>;
+  QuantizedMatrix solve_one(const PlannedMatrix& planned, StageSolvers& solvers);
+  Statistics collect(const PlannedStage& stage, const Operand& input, Stream<float, Backend>* full);
 
-  const Context<Cpu>& context_;
+  WalkContexts<Backend> contexts_;
   const Model& model_;
   const RunPlan& plan_;
   Trace* trace_;
   Index last_needed_ = -1;  ///< last block that the hidden states go through
   Index length_ = 0;        ///< tokens of a window
   Index block_ = 0;         ///< the one that was entered
-  std::optional<Stream<float>> hidden_;
-  std::optional<BlockWeights<float>> weights_;  ///< of the block
+  StreamOptions options_;
+  std::optional<Stream<float, Backend>> hidden_;
+  std::optional<Weights> weights_;  ///< of the block
 };
 
 /// What a report says of a matrix that was solved: `bits_per_weight` is what its format stores.

@@ -26,7 +26,7 @@ void walk_model(const Context<Cpu>& context, const Model& model, const RunPlan& 
   if (plan.tune.steps > 0)
     TunedWalk(context, model, plan, ids, output, meter).run();
   else
-    Walk(context, model, plan, ids, output, meter).run();
+    Walk<Cpu>(context, model, plan, ids, output, meter).run();
 }
 
 RunReport begin_report(const RunPlan& plan, const Checkpoint& checkpoint) {

@@ -5,15 +5,17 @@
 #include "halftone/model/stream.hpp"
 #include "halftone/pipeline/trace.hpp"
 #include "pipeline/plan_cost.hpp"
+#include "pipeline/walk_contexts.hpp"
 
 namespace halftone {
 
 /// A stream before block 0. ids [windows, length].
-inline Stream<float> embedded(const Context<Cpu>& context, const Model& model, MatrixView<const std::int32_t> ids,
-                              Trace* trace) {
+template <class Backend>
+Stream<float, Backend> embedded(const WalkContexts<Backend>& contexts, const Model& model,
+                                MatrixView<const std::int32_t> ids, Trace* trace, const StreamOptions& options = {}) {
   Span span(trace, "embed");
   span.note("tokens", ids.rows * ids.cols);
-  return Stream<float>(context, model.embed(context, ids), ids.cols);
+  return {contexts.backend, model.embed(contexts.host, ids), ids.cols, options};
 }
 
 /// stream.advance(weights, target) inside block `block` of the model. `which`: "full", "quantised" or "ahead".

@@ -46,7 +46,7 @@ class TunedWalk {
   WalkOutput& output_;
   ProgressMeter& meter_;
   Index length_;
-  QuantisedStream quantised_;
+  QuantisedStream<> quantised_;
   std::optional<Stream<float>> full_;  ///< beside the solve; only if the plan asks for cross moments
   Stream<float> ahead_;                ///< at the end of the look-ahead
   Index ahead_block_ = 0;

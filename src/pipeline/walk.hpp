@@ -14,11 +14,12 @@
 
 namespace halftone {
 
+template <class Backend = Cpu>
 class Walk {
  public:
-  /// ids [windows, length]: empty if the plan needs no streams. All arguments must outlive the walk.
-  Walk(const Context<Cpu>& context, const Model& model, const RunPlan& plan, MatrixView<const std::int32_t> ids,
-       WalkOutput& output, ProgressMeter& meter);
+  /// ids [windows, length]: empty if the plan needs no streams. Contexts and all other arguments must outlive the walk.
+  Walk(const WalkContexts<Backend>& contexts, const Model& model, const RunPlan& plan,
+       MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter, const StreamOptions& options = {});
 
   /// Replays the blocks that the output has already, solves and writes the others.
   void run();
@@ -31,14 +32,14 @@ class Walk {
   void leave(Index block);
   void advance_full(Index block, Index target);
 
-  const Context<Cpu>& context_;
+  WalkContexts<Backend> contexts_;
   const Model& model_;
   const RunPlan& plan_;
   WalkOutput& output_;
   ProgressMeter& meter_;
-  QuantisedStream quantised_;
-  std::optional<Stream<float>> full_;  ///< only if the plan asks for cross moments
-  BlockWeights<float> full_weights_;   ///< of the block in it
+  QuantisedStream<Backend> quantised_;
+  std::optional<Stream<float, Backend>> full_;  ///< only if the plan asks for cross moments
+  BlockWeights<float, Backend> full_weights_;   ///< of the block in it
 };
 
 }  // namespace halftone

@@ -18,15 +18,15 @@ CudaDevice::~CudaDevice() = default;
 void CudaDevice::make_current() {}
 Index CudaDevice::free_bytes() const { return info_.memory_bytes; }
 
-void* CudaDevice::allocate(Index bytes) {
+void* CudaDevice::allocate(CudaMemory, Index bytes) {
   void* const memory = std::aligned_alloc(512, static_cast<std::size_t>((bytes + 511) / 512 * 512));
   if (memory) std::memset(memory, 0xff, static_cast<std::size_t>(bytes));
   return memory;
 }
-void CudaDevice::release(void* memory) noexcept { std::free(memory); }
+void CudaDevice::release(CudaMemory, void* memory) noexcept { std::free(memory); }
 
 void CudaDevice::copy(void* to, Index to_stride, const void* from, Index from_stride, Index row_bytes, Index rows,
-                      device::Direction) {
+                      Transfer) {
   if (row_bytes == 0) return;
   for (Index r = 0; r < rows; ++r)
     std::memcpy(static_cast<char*>(to) + r * to_stride, static_cast<const char*>(from) + r * from_stride,

@@ -91,7 +91,7 @@ TEST_CASE("a chain gives the bytes of the stream") {
     INFO(name);
     const Index length = window_of(name, 11);
     const Three<float> blocks(name, 6 * length, length);
-    Stream<float> stream(context, Matrix<float>(blocks.a.hidden), length, 6);
+    Stream<float> stream(context, Matrix<float>(blocks.a.hidden), length, {.windows_at_once = 6});
     for (const auto* block : {&blocks.a, &blocks.b, &blocks.c}) {
       stream.enter(block->program());
       stream.advance(block->weights, block->program().size());

@@ -27,7 +27,7 @@ struct Block {
   /// The block's output, run through the given stops.
   Matrix<float> run(const std::vector<Index>& stops, Index windows_at_once = 0, int threads = 2) const {
     const Context<Cpu> own(threads);
-    Stream<float> stream(own, Matrix<float>(hidden), length, windows_at_once);
+    Stream<float> stream(own, Matrix<float>(hidden), length, {.windows_at_once = windows_at_once});
     stream.enter(program());
     for (const Index stop : stops) {
       CHECK(stream.at() <= stop);

@@ -20,13 +20,20 @@ namespace halftone {
 template <class Backend>
 class Context;
 
-/// The memory verbs that every context has. A `Backend::template Matrix<T>` owns memory where the backend computes.
+/// Which side of a copy is the host's; within: both are the backend's.
+enum class Transfer { FromHost, ToHost, Within };
+
+/// The memory verbs that every context has. A `Backend::template Matrix<T>` owns memory where the backend computes, a
+/// `Backend::template HostMatrix<T>` memory of the host that it copies from and to fastest.
 template <class Backend>
-concept BackendTag = requires(const Context<Backend>& context, MatrixView<const float> view) {
+concept BackendTag = requires(const Context<Backend>& context, MatrixView<const float> view, MatrixView<float> to) {
   { context.template allocate<float>(Index{1}, Index{1}) } -> std::same_as<typename Backend::template Matrix<float>>;
   { context.upload(view) } -> std::same_as<typename Backend::template Matrix<float>>;
   { context.copy(view) } -> std::same_as<typename Backend::template Matrix<float>>;
   { context.download(view) } -> std::same_as<Matrix<float>>;
+  requires std::same_as<decltype(context.template allocate_host<float>(Index{1}, Index{1})),
+                        typename Backend::template HostMatrix<float>>;
+  context.transfer(view, to, Transfer::ToHost);
 };
 
 }  // namespace halftone

@@ -1,6 +1,8 @@
 // The CPU backend: OpenMP threads, Eigen or oneDNN products, kernels for the instruction set found at run time.
 #pragma once
 
+#include <algorithm>  // copy_n
+
 #include "halftone/backend/context.hpp"
 #include "halftone/backend/cpu_kernels.hpp"
 #include "halftone/core/error.hpp"
@@ -13,6 +15,8 @@ struct Cpu {
   static constexpr const char* name = "cpu";
   template <class T>
   using Matrix = halftone::Matrix<T>;
+  template <class T>
+  using HostMatrix = halftone::Matrix<T>;
 };
 
 template <>
@@ -52,6 +56,15 @@ class Context<Cpu> {
   template <class T>
   Matrix<T> download(MatrixView<const T> view) const {
     return Matrix<T>(view);
+  }
+  /// As every backend has them: host memory, and copies between it and the backend's.
+  template <class T>
+  Matrix<T> allocate_host(Index rows, Index cols) const {
+    return Matrix<T>(rows, cols);
+  }
+  template <class T>
+  void transfer(std::type_identity_t<MatrixView<const T>> from, MatrixView<T> to, Transfer) const {
+    for (Index row = 0; row < from.rows; ++row) std::copy_n(from.row(row), from.cols, to.row(row));
   }
 
  private:

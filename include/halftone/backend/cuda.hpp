@@ -48,32 +48,36 @@ struct CudaOptions {
   Index memory_limit = 0;  ///< bytes of device memory that the context takes at most; 0: what is free when it is made
 };
 
-namespace device {
-/// Device memory of `bytes` from the engine's arena, and back to it. Throws Status::OutOfMemory.
-void* take(CudaEngine& engine, Index bytes);
-void give(CudaEngine& engine, void* memory) noexcept;
+/// Whose memory: the device's, or memory of the host that does not move (pinned) and that the device copies at full
+/// speed.
+enum class CudaMemory { Device, Pinned };
 
-enum class Direction { ToDevice, OnDevice, ToHost };
-/// `rows` rows of `row_bytes`, strides in bytes. ToHost waits until the bytes are there.
+namespace device {
+/// Memory of `bytes` from the engine's arena of that kind, and back to it. Throws Status::OutOfMemory.
+void* take(CudaEngine& engine, CudaMemory kind, Index bytes);
+void give(CudaEngine& engine, CudaMemory kind, void* memory) noexcept;
+
+/// `rows` rows of `row_bytes`, strides in bytes. Waits unless both sides are the device's.
 void copy(CudaEngine& engine, void* to, Index to_stride, const void* from, Index from_stride, Index row_bytes,
-          Index rows, Direction direction);
+          Index rows, Transfer way);
 template <class T>
-void copy(CudaEngine& engine, MatrixView<const T> from, MatrixView<T> to, Direction direction) {
+void copy(CudaEngine& engine, MatrixView<const T> from, MatrixView<T> to, Transfer way) {
   constexpr auto size = static_cast<Index>(sizeof(T));
-  copy(engine, to.data, to.stride * size, from.data, from.stride * size, from.cols * size, from.rows, direction);
+  copy(engine, to.data, to.stride * size, from.data, from.stride * size, from.cols * size, from.rows, way);
 }
 }  // namespace device
 
-/// Owning row-major matrix [rows, cols] in device memory, contiguous. Its pointers mean nothing to the host. The
-/// context that made it must outlive it. Moves, does not copy: Context<Cuda>::copy does.
-template <class T>
+/// Owning row-major matrix [rows, cols] in device memory, contiguous; its pointers mean nothing to the host. Or in
+/// pinned memory, which the host reads and writes. The context that made it must outlive it. Moves, does not copy:
+/// Context<Cuda>::copy does.
+template <class T, CudaMemory kind = CudaMemory::Device>
 class CudaMatrix {
  public:
   CudaMatrix() = default;
   /// Uninitialised. Throws Status::OutOfMemory.
   CudaMatrix(CudaEngine& engine, Index rows, Index cols) : engine_(&engine), rows_(rows), cols_(cols) {
     const Index bytes = checked_product(checked_product(rows, cols), static_cast<Index>(sizeof(T)));
-    if (bytes > 0) data_ = static_cast<T*>(device::take(engine, bytes));
+    if (bytes > 0) data_ = static_cast<T*>(device::take(engine, kind, bytes));
   }
   CudaMatrix(CudaMatrix&& other) noexcept { swap(other); }
   CudaMatrix& operator=(CudaMatrix&& other) noexcept {
@@ -82,7 +86,7 @@ class CudaMatrix {
     return *this;
   }
   ~CudaMatrix() {
-    if (data_ != nullptr) device::give(*engine_, data_);
+    if (data_ != nullptr) device::give(*engine_, kind, data_);
   }
 
   Index rows() const noexcept { return rows_; }
@@ -118,6 +122,8 @@ struct Cuda {
   static constexpr const char* name = "cuda";
   template <class T>
   using Matrix = CudaMatrix<T>;
+  template <class T>
+  using HostMatrix = CudaMatrix<T, CudaMemory::Pinned>;
 };
 
 }  // namespace HALFTONE_DEVICE
@@ -133,6 +139,8 @@ class Context<Cuda> {
   Context& operator=(const Context&) = delete;
 
   const CudaDeviceInfo& info() const noexcept;
+  /// Bytes of device memory that the context takes at most.
+  Index memory_limit() const noexcept;
   /// Bytes of device memory that matrices hold, and the most that they held.
   Index memory_in_use() const noexcept;
   Index memory_peak() const noexcept;
@@ -146,22 +154,32 @@ class Context<Cuda> {
   template <class T>
   CudaMatrix<T> upload(MatrixView<const T> host) const {
     auto matrix = allocate<T>(host.rows, host.cols);
-    device::copy(*engine_, host, matrix.view(), device::Direction::ToDevice);
+    device::copy(*engine_, host, matrix.view(), Transfer::FromHost);
     return matrix;
   }
   /// A copy in the device's memory of what is there.
   template <class T>
   CudaMatrix<T> copy(MatrixView<const T> view) const {
     auto matrix = allocate<T>(view.rows, view.cols);
-    device::copy(*engine_, view, matrix.view(), device::Direction::OnDevice);
+    device::copy(*engine_, view, matrix.view(), Transfer::Within);
     return matrix;
   }
   /// Device to host; waits.
   template <class T>
   Matrix<T> download(MatrixView<const T> view) const {
     Matrix<T> matrix(view.rows, view.cols);
-    device::copy(*engine_, view, matrix.view(), device::Direction::ToHost);
+    device::copy(*engine_, view, matrix.view(), Transfer::ToHost);
     return matrix;
+  }
+  /// Pinned, uninitialised [rows, cols].
+  template <class T>
+  CudaMatrix<T, CudaMemory::Pinned> allocate_host(Index rows, Index cols) const {
+    return CudaMatrix<T, CudaMemory::Pinned>(*engine_, rows, cols);
+  }
+  /// Copies into memory that is there; waits unless both are the device's.
+  template <class T>
+  void transfer(std::type_identity_t<MatrixView<const T>> from, MatrixView<T> to, Transfer way) const {
+    device::copy<T>(*engine_, from, to, way);
   }
   /// Waits until everything queued is done. Throws Status::Device for what failed on the way.
   void synchronize() const;

@@ -14,18 +14,8 @@ template <class S>
 void layer_norm(const Context<Cuda>& context, MatrixView<const S> x, const S* weight, const S* bias, Index groups,
                 double epsilon, std::type_identity_t<MatrixView<S>> y);
 
-/// A RotaryTable in device memory.
 template <class S>
-struct CudaRotaryTable {
-  CudaMatrix<S> cosine, sine;
-  RotaryPairs layout = RotaryPairs::Halves;
-};
-template <class S>
-CudaRotaryTable<S> upload(const Context<Cuda>& context, const RotaryTable<S>& table) {
-  return {context.upload(table.cosine.view()), context.upload(table.sine.view()), table.layout};
-}
-template <class S>
-void apply_rotary(const Context<Cuda>& context, MatrixView<const S> x, const CudaRotaryTable<S>& table, Index heads,
+void apply_rotary(const Context<Cuda>& context, MatrixView<const S> x, const RotaryTable<S, Cuda>& table, Index heads,
                   Index length, std::type_identity_t<MatrixView<S>> y);
 
 /// Online softmax, four queries a team: no matrix of scores in memory. Heads of at most 256 channels.

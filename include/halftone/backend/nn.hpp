@@ -30,11 +30,16 @@ enum class RotaryPairs : std::uint8_t {
 };
 
 /// cos and sin of the angles by which pairs turn, [positions, pairs], computed in double and rounded once.
-template <class S>
+template <class S, class Backend = Cpu>
 struct RotaryTable {
-  Matrix<S> cosine, sine;
+  typename Backend::template Matrix<S> cosine, sine;
   RotaryPairs layout = RotaryPairs::Halves;
 };
+/// A table where a backend computes.
+template <class S, class Backend>
+RotaryTable<S, Backend> upload(const Context<Backend>& context, const RotaryTable<S>& table) {
+  return {context.upload(table.cosine.view()), context.upload(table.sine.view()), table.layout};
+}
 /// angles [positions, pairs] in radians.
 template <class S>
 RotaryTable<S> rotary_table(MatrixView<const double> angles, RotaryPairs layout);

@@ -20,6 +20,19 @@ struct BlockWeights {
   std::vector<Matrix> parameters;  ///< [1, width], offset already added
 };
 
+/// A copy in the backend's memory.
+template <class S, class Backend>
+BlockWeights<S, Backend> copy(const Context<Backend>& context, const BlockWeights<S, Backend>& weights) {
+  BlockWeights<S, Backend> copied;
+  const auto each = [&](const auto& from, auto& to) {
+    for (const auto& matrix : from) to.push_back(context.copy(matrix.view()));
+  };
+  each(weights.linears, copied.linears);
+  each(weights.biases, copied.biases);
+  each(weights.parameters, copied.parameters);
+  return copied;
+}
+
 /// Executes operations of one program. Same bytes for any number of threads, and whether a block is run at once or in
 /// parts, as long as the chunks are the same.
 template <class S = float, class Backend = Cpu>
@@ -40,7 +53,7 @@ class BlockRunner {
   const Context<Backend>* context_;
   const BlockProgram* program_;
   Index length_;
-  RotaryTable<S> rotary_;
+  RotaryTable<S, Backend> rotary_;
   std::vector<typename Backend::template Matrix<S>> scratch_;  // by slot
 };
 

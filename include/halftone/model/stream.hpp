@@ -3,14 +3,32 @@
 #pragma once
 
 #include <algorithm>  // max
+#include <limits>
+#include <type_traits>
 
 #include "halftone/model/executor.hpp"
+#include "halftone/model/token_matrix.hpp"
 
 namespace halftone {
 
-/// Windows that are run at once, as one chunk: about 512 tokens, so that a chunk's slots stay in a core's cache.
-/// Depends on nothing but the length, so that a resumed run cuts where the first one did.
-inline Index chunk_windows(Index length) { return std::max<Index>(1, 512 / length); }
+/// Tokens that are run at once, as one chunk. On the CPU a chunk's slots stay in a core's cache; elsewhere there is
+/// enough of them for the whole device.
+template <class Backend>
+inline constexpr Index chunk_tokens = 8192;
+template <>
+inline constexpr Index chunk_tokens<Cpu> = 512;
+/// Windows of a chunk. Depends on nothing but the length, so that a resumed run cuts where the first one did.
+template <class Backend = Cpu>
+Index chunk_windows(Index length) {
+  return std::max<Index>(1, chunk_tokens<Backend> / length);
+}
+
+/// How a stream is kept and moved.
+struct StreamOptions {
+  Index windows_at_once = 0;                           ///< of a chunk; 0: chunk_windows(length)
+  Index resident = std::numeric_limits<Index>::max();  ///< tokens whose numbers stay with the backend, the others
+                                                       ///< in host memory; on the CPU all do
+};
 
 /// Holds the slots that are live at one operation of one block, for every window.
 ///
@@ -28,35 +46,44 @@ class Stream {
  public:
   using Matrix = typename Backend::template Matrix<S>;
 
-  /// `hidden` [windows · length, width]. `windows_at_once` 0: chunk_windows(length). Throws Status::ShapeMismatch
-  /// unless the rows are whole windows. The context must outlive the stream.
-  Stream(const Context<Backend>& context, Matrix hidden, Index length, Index windows_at_once = 0);
+  /// `hidden` [windows · length, width], on the host. Throws Status::ShapeMismatch unless the rows are whole windows.
+  /// The context must outlive the stream.
+  Stream(const Context<Backend>& context, halftone::Matrix<S> hidden, Index length, const StreamOptions& options = {});
 
   /// Begins a block. Throws Status::InvalidArgument inside another one, Status::ShapeMismatch for another width.
   /// `program` must live until the block is left.
   void enter(const BlockProgram& program);
   /// Moves all windows from at() to op `target` (at() .. size). At the program's size the block is left. Every thread
   /// takes a chunk through all operations, or, where there are few chunks or they need much scratch, all threads share
-  /// each operation of one chunk: the same bytes either way.
+  /// each operation of one chunk: the same bytes either way. Where the backend has no memory for a chunk, from then on
+  /// chunks have half the windows (see windows_at_once).
   /// Throws Status::InvalidArgument for a target behind at() or outside a block.
   void advance(const BlockWeights<S, Backend>& weights, Index target);
 
   Index at() const { return at_; }  ///< op that is next; 0 between blocks
   Index tokens() const { return tokens_; }
   Index length() const { return length_; }
-  /// Columns of a live slot, [tokens, width]. Throws Status::InvalidArgument for one that is not live.
+  Index windows_at_once() const { return windows_at_once_; }
+  /// Columns of a live slot, tokens [first, first + count): [count, width], where the backend computes. Valid until the
+  /// stream is asked again. Throws Status::InvalidArgument for a slot that is not live.
+  MatrixView<const S> rows(const Operand& operand, Index first, Index count);
+  /// All tokens of it. Throws Status::InvalidArgument where not all are resident.
   MatrixView<const S> view(const Operand& operand) const;
-  /// Between blocks: the hidden state [tokens, width].
-  const Matrix& hidden() const { return hidden_; }
+  /// Between blocks: the hidden state [tokens, width]; throws likewise.
+  const Matrix& hidden() const { return hidden_.whole(); }
 
  private:
+  class ChunkRunner;
   void run_chunks(const BlockWeights<S, Backend>& weights, Index target);
+  void run_one_by_one(const BlockWeights<S, Backend>& weights, Index target);
+  const TokenMatrix<S, Backend>& live(const Operand& operand) const;
 
   const Context<Backend>* context_;
-  Matrix hidden_;  // empty inside a block
-  Index tokens_, length_, windows_at_once_, at_ = 0;
+  TokenMatrix<S, Backend> hidden_;  // empty inside a block
+  Index tokens_, length_, resident_, windows_at_once_, at_ = 0;
   const BlockProgram* program_ = nullptr;
-  std::vector<Matrix> slots_;  // by slot; empty where it is not live
+  std::vector<TokenMatrix<S, Backend>> slots_;  // by slot; empty where it is not live
+  Matrix rows_;                                 // of rows(), where they are spilled
 };
 
 /// Most bytes that a stream of `tokens` tokens in float holds anywhere in the block, on its way from stage to stage,

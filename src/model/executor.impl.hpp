@@ -1,16 +1,18 @@
-#include "halftone/model/executor.hpp"
+// The bodies of executor.hpp, which each backend compiles once.
+#pragma once
 
+#include "halftone/model/executor.hpp"
 #include "model/block_operands.hpp"
 
 namespace halftone {
-namespace {
+namespace detail {
 
 /// Executes one operation on a chunk: an overload for each type.
 template <class S, class Backend>
 struct OpRunner {
   const Context<Backend>& context;
   const BlockWeights<S, Backend>& weights;
-  const RotaryTable<S>& rotary;
+  const RotaryTable<S, Backend>& rotary;
   Index length;
   std::span<const MatrixView<S>> slots;
 
@@ -37,20 +39,20 @@ struct OpRunner {
     apply_rotary<S>(context, in(op.in), rotary, op.heads, length, view(op.out));
   }
   void operator()(const AttentionOp& op) const {
-    attention<S>(context, in(op.q), in(op.k), in(op.v), detail::attention_shape(op, length), view(op.out));
+    attention<S>(context, in(op.q), in(op.k), in(op.v), attention_shape(op, length), view(op.out));
   }
   void operator()(const GateOp& op) const { gate<S>(context, op.activation, in(op.gate), in(op.up), view(op.out)); }
   void operator()(const ActivationOp& op) const { activate<S>(context, op.activation, in(op.in), view(op.out)); }
   void operator()(const AddOp& op) const { add<S>(context, in(op.a), in(op.b), view(op.out)); }
 };
 
-}  // namespace
+}  // namespace detail
 
 template <class S, class Backend>
 BlockRunner<S, Backend>::BlockRunner(const Context<Backend>& context, const BlockProgram& program, Index length)
     : context_(&context), program_(&program), length_(length) {
   require(length > 0, Status::InvalidArgument, "block: windows have ", length, " tokens, wanted 1 or more");
-  rotary_ = detail::rotary_table_of<S>(program, length);
+  rotary_ = upload(context, detail::rotary_table_of<S>(program, length));
   scratch_.resize(program.slot_widths.size());
 }
 
@@ -73,11 +75,8 @@ void BlockRunner<S, Backend>::run(Index first, Index last, const BlockWeights<S,
     for (const Operand& operand : operands_read(op))
       require(views[static_cast<std::size_t>(operand.slot)].data != nullptr, Status::ShapeMismatch, "block: operation ",
               i, " reads slot ", operand.slot, ", which has no data");
-    std::visit(OpRunner<S, Backend>{*context_, weights, rotary_, length_, views}, op);
+    std::visit(detail::OpRunner<S, Backend>{*context_, weights, rotary_, length_, views}, op);
   }
 }
-
-template class BlockRunner<float, Cpu>;
-template class BlockRunner<double, Cpu>;
 
 }  // namespace halftone

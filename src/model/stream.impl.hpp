@@ -1,0 +1,221 @@
+// The bodies of stream.hpp, which each backend compiles once.
+#pragma once
+
+#include <algorithm>  // find, min
+#include <atomic>
+#include <optional>
+#include <utility>  // move
+
+#include "halftone/model/stream.hpp"
+
+namespace halftone {
+namespace detail {
+
+inline bool contains(const std::vector<int>& list, int value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+/// Numbers per token in the slots that ops [first, last) write, `kept` ones excepted.
+inline Index scratch_width(const BlockProgram& program, Index first, Index last, const std::vector<int>& kept) {
+  Index width = 0;
+  std::vector<int> counted = kept;
+  for (Index op = first; op < last; ++op) {
+    const int slot = operand_written(program.ops[static_cast<std::size_t>(op)]).slot;
+    if (contains(counted, slot)) continue;
+    counted.push_back(slot);
+    width += program.slot_widths[static_cast<std::size_t>(slot)];
+  }
+  return width;
+}
+
+/// Chunks that run side by side, one on each thread: as many as threads if there are enough of them and their scratch
+/// is no more than 1 GiB together, else one.
+inline Index chunks_at_once(Index chunks, Index chunk_bytes, int threads) {
+  constexpr Index most_bytes = Index{1} << 30;
+  return chunks >= threads && chunk_bytes <= most_bytes / threads ? threads : 1;
+}
+
+inline std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+/// True if an operation of [first, last) writes to the slot.
+inline bool written(const BlockProgram& program, Index first, Index last, int slot) {
+  for (Index op = first; op < last; ++op)
+    if (operand_written(program.ops[static_cast<std::size_t>(op)]).slot == slot) return true;
+  return false;
+}
+
+/// Threads that can take a chunk each.
+template <class Backend>
+int chunk_threads(const Context<Backend>& context) {
+  if constexpr (std::is_same_v<Backend, Cpu>)
+    return context.threads();
+  else
+    return 1;
+}
+
+/// As halftone::stream_bytes, in chunks of any number of windows.
+inline Index stream_bytes(const BlockProgram& program, Index tokens, Index length, Index windows, int threads) {
+  constexpr Index number = sizeof(float);
+  std::vector<Index> stops{0};
+  for (const Stage& stage : program.stages) stops.push_back(stage.first_op);
+  stops.push_back(program.size());
+  const Index chunk = std::min(tokens, windows * length), chunks = (tokens + chunk - 1) / chunk;
+  Index most = 0;
+  for (std::size_t i = 0; i + 1 < stops.size(); ++i) {
+    const auto before = live_slots(program, stops[i]), after = live_slots(program, stops[i + 1]);
+    Index bytes = 0;
+    for (int slot = 0; slot < static_cast<int>(program.slots()); ++slot)
+      if (contains(before, slot) || contains(after, slot))
+        bytes += checked_product(tokens, program.slot_widths[static_cast<std::size_t>(slot)] * number);
+    const Index width = scratch_width(program, stops[i], stops[i + 1], both(before, after)) * number;
+    const Index scratch = checked_product(chunk, width);
+    most = std::max(most, bytes + chunks_at_once(chunks, scratch, threads) * scratch);
+  }
+  return most;
+}
+
+}  // namespace detail
+
+template <class S, class Backend>
+Stream<S, Backend>::Stream(const Context<Backend>& context, halftone::Matrix<S> hidden, Index length,
+                           const StreamOptions& options)
+    : context_(&context), tokens_(hidden.rows()), length_(length), resident_(options.resident) {
+  require(length > 0 && tokens_ > 0 && tokens_ % length == 0, Status::ShapeMismatch, "stream: got ", tokens_,
+          " tokens, wanted one or more whole windows of ", length);
+  windows_at_once_ = options.windows_at_once > 0 ? options.windows_at_once : chunk_windows<Backend>(length);
+  hidden_ = TokenMatrix<S, Backend>(context, std::move(hidden), resident_);
+}
+
+template <class S, class Backend>
+void Stream<S, Backend>::enter(const BlockProgram& program) {
+  require(program_ == nullptr, Status::InvalidArgument, "stream: entered a block inside another one");
+  const auto input = static_cast<std::size_t>(program.input);
+  require(hidden_.cols() == program.slot_widths[input], Status::ShapeMismatch, "stream: the hidden state has ",
+          hidden_.cols(), " columns, wanted ", program.slot_widths[input]);
+  program_ = &program;
+  slots_.resize(program.slot_widths.size());
+  slots_[input] = std::move(hidden_);
+}
+
+template <class S, class Backend>
+void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index target) {
+  require(program_ != nullptr && target >= at_ && target <= program_->size(), Status::InvalidArgument,
+          "stream: asked for operation ", target, ", wanted one from ", at_, " on, inside a block");
+  const std::vector<int> live = live_slots(*program_, target);
+  rows_ = Matrix();
+  for (int slot : live) {
+    auto& matrix = slots_[static_cast<std::size_t>(slot)];
+    if (matrix.empty()) matrix = {*context_, tokens_, program_->slot_widths[static_cast<std::size_t>(slot)], resident_};
+  }
+  run_chunks(weights, target);
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (!detail::contains(live, static_cast<int>(i))) slots_[i] = {};
+  at_ = target;
+  if (target < program_->size()) return;
+  hidden_ = std::move(slots_[static_cast<std::size_t>(program_->output)]);
+  slots_.clear();
+  program_ = nullptr;
+  at_ = 0;
+}
+
+/// Runs chunks of one stream from one operation to another. Spilled tokens are brought in and taken back.
+template <class S, class Backend>
+class Stream<S, Backend>::ChunkRunner {
+ public:
+  ChunkRunner(Stream& stream, const BlockWeights<S, Backend>& weights, Index target)
+      : stream_(stream),
+        weights_(weights),
+        target_(target),
+        runner_(*stream.context_, *stream.program_, stream.length_),
+        views_(stream.slots_.size()),
+        chunk_(stream.slots_.size()) {}
+
+  void run(Index first, Index rows) {
+    const std::vector<int> live = live_slots(program(), stream_.at_);
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+      auto& slot = stream_.slots_[i];
+      views_[i] = slot.empty() ? MatrixView<S>() : slot.in_place(first, rows);
+      if (slot.empty() || views_[i].data != nullptr) continue;
+      if (chunk_[i].rows() < rows) chunk_[i] = stream_.context_->template allocate<S>(rows, slot.cols());
+      views_[i] = chunk_[i].view().middle_rows(0, rows);
+      if (detail::contains(live, static_cast<int>(i))) slot.load(first, 0, views_[i]);
+    }
+    runner_.run(stream_.at_, target_, weights_, views_);
+    for (int slot : live_slots(program(), target_)) {
+      const auto i = static_cast<std::size_t>(slot);
+      const bool spilled = stream_.slots_[i].in_place(first, rows).data == nullptr;
+      if (spilled && detail::written(program(), stream_.at_, target_, slot)) stream_.slots_[i].store(first, views_[i]);
+    }
+  }
+
+ private:
+  const BlockProgram& program() const { return *stream_.program_; }
+
+  Stream& stream_;
+  const BlockWeights<S, Backend>& weights_;
+  Index target_;
+  BlockRunner<S, Backend> runner_;
+  std::vector<MatrixView<S>> views_;  // by slot
+  std::vector<Matrix> chunk_;         // by slot, of spilled tokens
+};
+
+template <class S, class Backend>
+void Stream<S, Backend>::run_chunks(const BlockWeights<S, Backend>& weights, Index target) {
+  const Index chunk = windows_at_once_ * length_, chunks = (tokens_ + chunk - 1) / chunk;
+  const auto kept = detail::both(live_slots(*program_, at_), live_slots(*program_, target));
+  const Index scratch = detail::scratch_width(*program_, at_, target, kept) * chunk * static_cast<Index>(sizeof(S));
+  const Index workers = detail::chunks_at_once(chunks, scratch, detail::chunk_threads(*context_));
+  if (workers == 1) return run_one_by_one(weights, target);
+  std::atomic<Index> next{0};
+  parallel_for(static_cast<int>(workers), workers, [&](Index) {
+    ChunkRunner runner(*this, weights, target);
+    for (Index c = next++; c < chunks; c = next++) runner.run(c * chunk, std::min(chunk, tokens_ - c * chunk));
+  });
+}
+
+template <class S, class Backend>
+void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights, Index target) {
+  std::optional<ChunkRunner> runner;
+  for (Index first = 0; first < tokens_;) {
+    const Index rows = std::min(windows_at_once_ * length_, tokens_ - first);
+    try {
+      if (!runner) runner.emplace(*this, weights, target);
+      runner->run(first, rows);
+      first += rows;
+    } catch (const Error& error) {
+      if (error.status() != Status::OutOfMemory || windows_at_once_ == 1) throw;
+      runner.reset();  // with all its memory
+      windows_at_once_ = std::min(windows_at_once_, rows / length_ + 1) / 2;
+    }
+  }
+}
+
+template <class S, class Backend>
+const TokenMatrix<S, Backend>& Stream<S, Backend>::live(const Operand& operand) const {
+  const auto slot = static_cast<std::size_t>(operand.slot);
+  require(slot < slots_.size() && !slots_[slot].empty(), Status::InvalidArgument, "stream: slot ", operand.slot,
+          " is not live at operation ", at_);
+  return slots_[slot];
+}
+
+template <class S, class Backend>
+MatrixView<const S> Stream<S, Backend>::rows(const Operand& operand, Index first, Index count) {
+  const TokenMatrix<S, Backend>& slot = live(operand);
+  if (const auto view = slot.in_place(first, count); view.data != nullptr)
+    return view.middle_cols(operand.column, operand.width);
+  if (rows_.rows() < count || rows_.cols() != operand.width)
+    rows_ = context_->template allocate<S>(count, operand.width);
+  const auto view = rows_.view().middle_rows(0, count);
+  slot.load(first, operand.column, view);
+  return view;
+}
+
+template <class S, class Backend>
+MatrixView<const S> Stream<S, Backend>::view(const Operand& operand) const {
+  return live(operand).whole().view().middle_cols(operand.column, operand.width);
+}
+
+}  // namespace halftone

@@ -1,0 +1,187 @@
+// The bodies of quantised_stream.hpp, which each backend compiles once.
+#pragma once
+
+#include <map>
+#include <utility>  // move
+
+#include "model/move_to.hpp"
+#include "pipeline/plan_cost.hpp"
+#include "pipeline/quantised_stream.hpp"
+#include "pipeline/traced_stream.hpp"
+
+namespace halftone {
+
+/// Quantizers of a stage and what each derived from the statistics, one for each distinct method and options.
+template <class Backend>
+class QuantisedStream<Backend>::StageSolvers {
+ public:
+  StageSolvers(const Context<Backend>& context, const Statistics& statistics, Trace* trace)
+      : context_(context), statistics_(statistics), trace_(trace) {}
+
+  QuantizedMatrix solve(const PlannedMatrix& planned, const typename Backend::template Matrix<float>& W) {
+    Entry& entry = entries_[{planned.method, planned.options}];
+    if (!entry.quantizer) {
+      entry.quantizer = make_quantizer(context_, planned.method, planned.options);
+      Span span(trace_, "prepare");
+      span.note("method", planned.method)
+          .note("module", planned.matrix.module)
+          .note("width", planned.matrix.cols)
+          .note("flops", factor_flops(planned.moments, planned.matrix.cols));
+      entry.prepared = entry.quantizer->prepare(statistics_);
+    }
+    Span span(trace_, "solve");
+    span.note("module", planned.matrix.module)
+        .note("method", planned.method)
+        .note("rows", planned.matrix.rows)
+        .note("cols", planned.matrix.cols)
+        .note("flops", solve_flops(planned));
+    return entry.quantizer->quantize(W, *entry.prepared);
+  }
+
+ private:
+  struct Entry {
+    decltype(make_quantizer(std::declval<const Context<Backend>&>(), "", OptionMap())) quantizer;
+    std::unique_ptr<Prepared> prepared;
+  };
+  const Context<Backend>& context_;
+  const Statistics& statistics_;
+  Trace* trace_;
+  std::map<std::pair<std::string, OptionMap>, Entry> entries_;
+};
+
+namespace detail {
+
+/// Runs `work`; its errors name the module that they are about.
+template <class Work>
+auto about(const std::string& module, std::string_view what, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    fail(error.status(), module, what, ": ", error.what());
+  }
+}
+
+/// The last eighth of the windows, at least one: α and β are chosen by them. None of a single window.
+inline Index held_out_tokens(Index tokens, Index length) {
+  const Index windows = tokens / length;
+  return windows < 2 ? 0 : std::max<Index>(1, windows / 8) * length;
+}
+
+inline Index last_block_with_hidden_states(const RunPlan& plan) {
+  if (plan.tune.steps > 0) return static_cast<Index>(plan.blocks.size()) - 1;
+  Index last = -1;
+  for (std::size_t block = 0; block < plan.blocks.size(); ++block)
+    for (const PlannedStage& stage : plan.blocks[block])
+      if (stage.moments != Moments::None) last = static_cast<Index>(block);
+  return last;
+}
+
+}  // namespace detail
+
+template <class Backend>
+QuantisedStream<Backend>::QuantisedStream(const WalkContexts<Backend>& contexts, const Model& model,
+                                          const RunPlan& plan, MatrixView<const std::int32_t> ids, Trace* trace,
+                                          const StreamOptions& options)
+    : contexts_(contexts),
+      model_(model),
+      plan_(plan),
+      trace_(trace),
+      last_needed_(detail::last_block_with_hidden_states(plan)),
+      length_(ids.cols),
+      options_(options) {
+  if (plan.streams() > 0) hidden_ = embedded(contexts, model, ids, trace, options);
+}
+
+template <class Backend>
+void QuantisedStream<Backend>::enter(Index block, std::optional<Weights> weights) {
+  block_ = block;
+  weights_ = std::move(weights);
+  if (needed_in(block)) hidden_->enter(model_.program(block));
+}
+
+template <class Backend>
+void QuantisedStream<Backend>::solve(const PlannedStage& stage, Stream<float, Backend>* full, const Solved& solved) {
+  const BlockProgram& program = model_.program(block_);
+  const Stage& place = program.stages[static_cast<std::size_t>(stage.stage)];
+  if (stage.moments != Moments::None)
+    advance(trace_, "quantised", block_, program, *hidden_, *weights_, place.first_op);
+  const Statistics statistics = detail::about(stage.matrices.front().matrix.module, ", its inputs",
+                                              [&] { return collect(stage, place.input, full); });
+  StageSolvers solvers(contexts_.backend, statistics, trace_);
+  for (const PlannedMatrix& planned : stage.matrices) solved(planned, solve_one(planned, solvers));
+}
+
+template <class Backend>
+QuantizedMatrix QuantisedStream<Backend>::solve_one(const PlannedMatrix& planned, StageSolvers& solvers) {
+  const auto solve = [&](const typename Backend::template Matrix<float>& W) {
+    return detail::about(planned.matrix.module, "", [&] { return solvers.solve(planned, W); });
+  };
+  if (weights_) {
+    QuantizedMatrix result = solve(weights_->linears[static_cast<std::size_t>(planned.linear)]);
+    Span span(trace_, "decode");
+    span.note("module", planned.matrix.module);
+    replace(planned, find_format(plan_.format).stored_values(planned.matrix, result));
+    return result;
+  }
+  const TensorSource& source = model_.checkpoint().tensors();
+  const std::string tensor = planned.matrix.module + ".weight";
+  Matrix<float> W = detail::about(planned.matrix.module, "", [&] {
+    Span span(trace_, "read");
+    span.note("module", planned.matrix.module).note("bytes", 4 * planned.matrix.rows * planned.matrix.cols);
+    return source.matrix(tensor);
+  });
+  source.release(tensor);
+  return solve(detail::moved_to(contexts_.backend, std::move(W)));
+}
+
+template <class Backend>
+void QuantisedStream<Backend>::replace(const PlannedMatrix& planned, Matrix<float> values) {
+  auto& place = weights_->linears[static_cast<std::size_t>(planned.linear)];
+  place = {};
+  place = detail::moved_to(contexts_.backend, std::move(values));
+}
+
+template <class Backend>
+auto QuantisedStream<Backend>::leave() -> std::optional<Weights> {
+  if (needed_after(block_))
+    advance(trace_, "quantised", block_, model_.program(block_), *hidden_, *weights_, model_.program(block_).size());
+  else
+    hidden_.reset();
+  return std::exchange(weights_, std::nullopt);
+}
+
+template <class Backend>
+void QuantisedStream<Backend>::restart(Matrix<float> hidden) {
+  hidden_.emplace(contexts_.backend, std::move(hidden), length_, options_);
+}
+
+/// H, and D where it is asked for, of the stage's inputs.
+template <class Backend>
+auto QuantisedStream<Backend>::collect(const PlannedStage& stage, const Operand& input, Stream<float, Backend>* full)
+    -> Statistics {
+  Span span(trace_, "statistics");
+  Statistics statistics(contexts_.backend, input.width, stage.moments);
+  if (stage.moments == Moments::None) return statistics;
+  const Index tokens = hidden_->tokens();
+  span.note("block", block_)
+      .note("stage", Index{stage.stage})
+      .note("width", input.width)
+      .note("tokens", tokens)
+      .note("flops", statistics_flops(stage.moments, input.width, tokens));
+  const Index held_out = stage.moments == Moments::HeldOut ? detail::held_out_tokens(tokens, length_) : 0;
+  const Index learnt = tokens - held_out;
+  for (Index first = 0; first < tokens;) {
+    const Index end = std::min(first + statistics_tokens, first < learnt ? learnt : tokens);
+    const auto own = hidden_->rows(input, first, end - first);
+    if (stage.moments < Moments::Cross)
+      statistics.add(own);
+    else if (first < learnt)
+      statistics.add(own, full->rows(input, first, end - first));
+    else
+      statistics.add_held_out(own, full->rows(input, first, end - first));
+    first = end;
+  }
+  return statistics;
+}
+
+}  // namespace halftone
