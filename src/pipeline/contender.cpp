@@ -92,7 +92,7 @@ void Contender::walk(MatrixView<const std::int32_t> calibration, const ProgressC
   const Stopwatch watch(result_.seconds);
   ProgressMeter meter(plan_, progress, "nothing is kept");
   Follower output(*this, solved);
-  walk_model(context_, model_, plan_, calibration, output, meter);
+  walk_model(context_, model_, plan_, calibration, Reading::WhenAsked, output, meter);
 }
 
 void Contender::enter(Index block, BlockWeights<float> original) { stream_->enter(block, std::move(original)); }

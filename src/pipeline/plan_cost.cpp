@@ -9,6 +9,7 @@
 #include "halftone/model/block_chain.hpp"
 #include "halftone/model/stream.hpp"
 #include "pipeline/process_memory.hpp"
+#include "pipeline/write_behind.hpp"
 
 namespace halftone {
 namespace {
@@ -49,11 +50,8 @@ MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& sta
   for (const PlannedMatrix& planned : stage.matrices) {
     const Index elements = planned.matrix.rows * planned.matrix.cols;
     any_refined = any_refined || refined(planned);
-    // Working copy, a product of the same size, codes twice; the original's mapped pages, what the format encodes and
-    // reads back.
-    // Refinement: the target and the gradient.
+    // Working copy, a product of the same size, codes twice. Refinement: the target and the gradient.
     memory.solver = std::max(memory.solver, (refined(planned) ? 18 : 10) * elements);
-    memory.files = std::max(memory.files, dtype_bytes(planned.matrix.dtype, elements) + 2 * planned.stored_bytes);
   }
   if (any_refined) memory.statistics += square;  // Hd
   return memory;
@@ -98,6 +96,25 @@ MemoryEstimate block_memory(const BlockProgram& program, const std::vector<Plann
     keep_larger(most, solving);
   }
   return most;
+}
+
+/// Adds what is read ahead and written behind while a block is worked on: the weights of the next one, or the next
+/// matrix where nothing else is needed; the mapped pages of one; the codes of as much as a block; and of one matrix
+/// what the format encodes and reads back.
+void add_files(MemoryEstimate& memory, const Model& model, const RunPlan& plan, Index block) {
+  Index matrix = 0, mapped = 0, stored = 0;
+  for (const auto& stages : plan.blocks)
+    for (const PlannedStage& stage : stages)
+      for (const PlannedMatrix& planned : stage.matrices) {
+        const Index elements = planned.matrix.rows * planned.matrix.cols;
+        matrix = std::max(matrix, 4 * elements);
+        mapped = std::max(mapped, dtype_bytes(planned.matrix.dtype, elements));
+        stored = std::max(stored, planned.stored_bytes);
+      }
+  memory.files = mapped + 2 * stored + most_codes_of_a_block(plan);
+  if (plan.tune.steps > 0) return;  // reads when it needs, and training takes longer than either
+  if (plan.streams() == 0) memory.weights += matrix;
+  if (plan.streams() > 0 && block + 1 < model.blocks()) memory.weights += parameter_bytes(model.program(block + 1));
 }
 
 /// A window of blocks with those behind it, as the tuner runs them.
@@ -204,7 +221,9 @@ void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {
   for (Index block = 0; block < model.blocks(); ++block) {
     const BlockProgram& program = model.program(block);
     const auto& stages = plan.blocks[static_cast<std::size_t>(block)];
-    keep_larger(most, block_memory(program, stages, plan, threads));
+    MemoryEstimate memory = block_memory(program, stages, plan, threads);
+    add_files(memory, model, plan, block);
+    keep_larger(most, memory);
     plan.flops += plan.streams() * forward_flops(program, 0, program.size(), plan.tokens(), plan.length);
     for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, plan.tokens());
   }

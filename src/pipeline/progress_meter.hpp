@@ -20,6 +20,8 @@ class ProgressMeter {
   Trace* trace() const { return trace_; }
   /// Tells the caller where the run is. False once the caller has asked to stop.
   bool report(Phase phase, std::string_view module = {}, const SolveReport* solve = nullptr);
+  /// True once the caller has asked to stop.
+  bool stopped() const { return stopped_; }
   /// Throws Status::Cancelled if the caller has asked to stop.
   void check() const;
   /// report, then check.

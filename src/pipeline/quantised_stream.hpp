@@ -25,6 +25,8 @@ class QuantisedStream {
   using Weights = BlockWeights<float, Backend>;
   /// A matrix was solved.
   using Solved = std::function<void(const PlannedMatrix&, const QuantizedMatrix&)>;
+  /// Gets a matrix's original weights [out, in].
+  using Read = std::function<Matrix<float>(const PlannedMatrix&)>;
 
   /// ids [windows, length]: empty if the plan needs no streams. The contexts, the model, the plan and the trace, which
   /// may be null, must outlive the stream.
@@ -36,9 +38,10 @@ class QuantisedStream {
   bool needed_in(Index block) const { return block <= last_needed_; }
   bool needed_after(Index block) const { return block < last_needed_; }
 
-  /// Begins a block with its original weights. They may be left out where the stream is not needed: each matrix is then
-  /// read from the checkpoint when it is solved.
-  void enter(Index block, std::optional<Weights> weights);
+  /// Begins a block with its original weights; or where the stream is not needed, with what reads each matrix when it
+  /// is to be solved.
+  void enter(Index block, Weights weights);
+  void enter(Index block, Read read);
   /// Runs to the stage's inputs and solves its matrices: each is replaced by what its format will store, then told.
   /// `full`: the full-precision stream at the same stage; used where the stage asks for cross moments. Errors name the
   /// module.
@@ -69,6 +72,7 @@ class QuantisedStream {
   StreamOptions options_;
   std::optional<Stream<float, Backend>> hidden_;
   std::optional<Weights> weights_;  ///< of the block
+  Read read_;                       ///< where there are none
 };
 
 /// What a report says of a matrix that was solved: `bits_per_weight` is what its format stores.

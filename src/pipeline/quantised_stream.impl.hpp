@@ -93,10 +93,16 @@ QuantisedStream<Backend>::QuantisedStream(const WalkContexts<Backend>& contexts,
 }
 
 template <class Backend>
-void QuantisedStream<Backend>::enter(Index block, std::optional<Weights> weights) {
+void QuantisedStream<Backend>::enter(Index block, Weights weights) {
   block_ = block;
   weights_ = std::move(weights);
   if (needed_in(block)) hidden_->enter(model_.program(block));
+}
+
+template <class Backend>
+void QuantisedStream<Backend>::enter(Index block, Read read) {
+  block_ = block;
+  read_ = std::move(read);
 }
 
 template <class Backend>
@@ -123,14 +129,7 @@ QuantizedMatrix QuantisedStream<Backend>::solve_one(const PlannedMatrix& planned
     replace(planned, find_format(plan_.format).stored_values(planned.matrix, result));
     return result;
   }
-  const TensorSource& source = model_.checkpoint().tensors();
-  const std::string tensor = planned.matrix.module + ".weight";
-  Matrix<float> W = detail::about(planned.matrix.module, "", [&] {
-    Span span(trace_, "read");
-    span.note("module", planned.matrix.module).note("bytes", 4 * planned.matrix.rows * planned.matrix.cols);
-    return source.matrix(tensor);
-  });
-  source.release(tensor);
+  Matrix<float> W = detail::about(planned.matrix.module, "", [&] { return read_(planned); });
   return solve(detail::moved_to(contexts_.backend, std::move(W)));
 }
 

@@ -7,6 +7,7 @@
 #include "pipeline/output_folder.hpp"
 #include "pipeline/process_memory.hpp"
 #include "pipeline/run_setup.hpp"
+#include "pipeline/write_behind.hpp"
 #include "pipeline/xxh64.hpp"
 
 namespace halftone {
@@ -48,7 +49,8 @@ void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::jso
   output.copy_rest([&] { return meter.report(Phase::Open); });
   meter.check();
   FolderOutput target(run.plan, output, journal, folder.staging(), meter.trace());
-  walk_model(run.context, run.model, run.plan, run.ids, target, meter);
+  WriteBehind behind(target, run.plan, meter.trace());
+  walk_model(run.context, run.model, run.plan, run.ids, Reading::Ahead, behind, meter);
   report.layers = finished_layers(journal);
   output.finish();
 }

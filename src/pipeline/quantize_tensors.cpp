@@ -24,7 +24,7 @@ TensorsResult quantize_tensors(const Context<Cpu>& context, const Checkpoint& ch
   const CalibrationIds calibration(model, recipe, plan, ids);
   meter.step(Phase::Open);
   ReceiverOutput output(plan, checkpoint, receive, trace);
-  walk_model(context, model, plan, calibration.view(), output, meter);
+  walk_model(context, model, plan, calibration.view(), Reading::WhenAsked, output, meter);
 
   TensorsResult result;
   result.report = begin_report(plan, checkpoint);

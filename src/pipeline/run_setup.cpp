@@ -22,11 +22,11 @@ CalibrationIds::CalibrationIds(const Model& model, const Recipe& recipe, const R
 }
 
 void walk_model(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter) {
+                MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output, ProgressMeter& meter) {
   if (plan.tune.steps > 0)
     TunedWalk(context, model, plan, ids, output, meter).run();
   else
-    Walk<Cpu>(context, model, plan, ids, output, meter).run();
+    Walk<Cpu>(context, model, plan, ids, reading, output, meter).run();
 }
 
 RunReport begin_report(const RunPlan& plan, const Checkpoint& checkpoint) {

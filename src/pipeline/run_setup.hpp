@@ -5,6 +5,7 @@
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/report.hpp"
 #include "pipeline/progress_meter.hpp"
+#include "pipeline/read_ahead.hpp"
 #include "pipeline/walk_output.hpp"
 
 namespace halftone {
@@ -27,7 +28,7 @@ class CalibrationIds {
 
 /// Walks over the model: with tuning where the plan asks for it.
 void walk_model(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter);
+                MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output, ProgressMeter& meter);
 
 /// A report with what the plan knows of it.
 RunReport begin_report(const RunPlan& plan, const Checkpoint& checkpoint);

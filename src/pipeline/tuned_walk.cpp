@@ -178,6 +178,7 @@ void TunedWalk::write_block(Index block, Solved& solved) {
     meter_.matrix_done(*planned);
   }
   if (!written) output_.block_done(block);
+  if (!written) output_.wait_recorded(block);
   meter_.block_done();
 }
 

@@ -10,6 +10,8 @@
 #include "halftone/pipeline/progress.hpp"
 #include "pipeline/progress_meter.hpp"
 #include "pipeline/quantised_stream.hpp"
+#include "pipeline/read_ahead.hpp"
+#include "pipeline/recording.hpp"
 #include "pipeline/walk_output.hpp"
 
 namespace halftone {
@@ -19,12 +21,16 @@ class Walk {
  public:
   /// ids [windows, length]: empty if the plan needs no streams. Contexts and all other arguments must outlive the walk.
   Walk(const WalkContexts<Backend>& contexts, const Model& model, const RunPlan& plan,
-       MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter, const StreamOptions& options = {});
+       MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output, ProgressMeter& meter,
+       const StreamOptions& options = {});
 
-  /// Replays the blocks that the output has already, solves and writes the others.
+  /// Replays the blocks that the output has already, solves and writes the others. Whatever it throws, it first waits
+  /// until the blocks that it finished are recorded.
   void run();
 
  private:
+  void walk();
+  bool weights_needed(Index block) const;
   void replay(Index block);
   void solve_block(Index block);
   void finish_matrix(const PlannedMatrix& planned, const QuantizedMatrix& solved);
@@ -37,6 +43,8 @@ class Walk {
   const RunPlan& plan_;
   WalkOutput& output_;
   ProgressMeter& meter_;
+  Recording recording_;
+  ReadAhead weights_;
   QuantisedStream<Backend> quantised_;
   std::optional<Stream<float, Backend>> full_;  ///< only if the plan asks for cross moments
   BlockWeights<float, Backend> full_weights_;   ///< of the block in it

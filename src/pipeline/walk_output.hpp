@@ -17,8 +17,13 @@ class WalkOutput {
   /// Takes a solved matrix and its row of the report. What the format's reader gets back must be what was solved, or
   /// Status::Internal is thrown.
   virtual void write(const PlannedMatrix& planned, const QuantizedMatrix& solved, const LayerReport& layer) = 0;
-  /// All matrices of the block are written.
+  /// All matrices of the block are written: it is to be recorded.
   virtual void block_done(Index block) = 0;
+  /// True once a block of block_done is recorded for good. An output that works while the walk goes on
+  /// (write_behind.hpp) also throws here what went wrong meanwhile.
+  virtual bool recorded(Index /*block*/) const { return true; }
+  /// Waits for that.
+  virtual void wait_recorded(Index /*block*/) {}
 };
 
 }  // namespace halftone

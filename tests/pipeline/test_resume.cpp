@@ -116,6 +116,41 @@ TEST_CASE("progress counts to the end") {
   CHECK(last.seconds_left == 0);
 }
 
+namespace {
+
+std::ptrdiff_t journal_blocks(const std::filesystem::path& out) {
+  const auto journal = out.string() + ".partial/journal.jsonl";
+  if (!std::filesystem::exists(journal)) return 0;
+  const std::string text = slurp(journal);
+  return std::max<std::ptrdiff_t>(0, std::count(text.begin(), text.end(), '\n') - 1);
+}
+
+}  // namespace
+
+TEST_CASE("a block counts as done once it is in the journal") {
+  const Scene scene("llama_gqa", GENERATE("gptqv2", "rtn"));
+  const auto out = scene.folder / "out";
+  Index most = 0;
+  scene.run(out, false, [&](const Progress& now) {
+    CHECK(journal_blocks(out) >= now.blocks_done);
+    most = std::max(most, now.blocks_done);
+    return true;
+  });
+  CHECK(most == 2);
+}
+
+TEST_CASE("a block that is finished when the next one fails is kept") {
+  const Scene scene("llama_gqa", GENERATE("gptqv2", "rtn"));
+  edit_tensor(scene.model.path() / "model.safetensors", "model.layers.1.mlp.down_proj.weight",
+              [](std::span<char> bytes) { std::fill(bytes.begin(), bytes.end(), '\xff'); });  // NaN
+  const auto out = scene.folder / "out";
+  expect_error(Status::InvalidData, {"model.layers.1.mlp.down_proj", "nan"}, [&] { scene.run(out); });
+  CHECK(journal_blocks(out) == 1);
+  CHECK_FALSE(std::filesystem::exists(out));
+  expect_error(Status::InvalidData, {"model.layers.1.mlp.down_proj"}, [&] { scene.run(out, true); });
+  CHECK(journal_blocks(out) == 1);
+}
+
 TEST_CASE("a block that the disk lost is solved again") {
   const Scene scene;
   scene.run(scene.folder / "whole");

@@ -133,6 +133,13 @@ TEST_CASE("a run leaves a span for every piece of its work") {
       CHECK(span.arguments.at("flops").get<double>() > 0);
   }
   CHECK(modules.size() == 14);
+  std::map<std::string, std::set<Index>> tracks;
+  for (const TracedSpan& span : spans) tracks[span.name].insert(span.track);
+  CHECK(tracks["solve"] == std::set<Index>{0});
+  CHECK(tracks["journal"].count(0) == 0);
+  CHECK(tracks["encode"] == tracks["journal"]);
+  CHECK(tracks["read"].size() == 2);  // the first block has to be waited for
+  CHECK_THAT(trace.json(), Catch::Contains("\"reader\"") && Catch::Contains("\"writer\""));
 }
 
 TEST_CASE("forward passes and statistics of a trace take the flops of the plan") {

@@ -42,10 +42,10 @@ struct PlannedStage {
 struct MemoryEstimate {
   Index process = 0;     ///< program, libraries and what the caller holds
   Index streams = 0;     ///< hidden states of all calibration windows
-  Index weights = 0;     ///< one block in float: once, or twice with two streams
+  Index weights = 0;     ///< one block in float: once, or twice with two streams; and the next, which is read ahead
   Index statistics = 0;  ///< H, D and the factor of a stage
   Index solver = 0;      ///< working copies of one matrix
-  Index files = 0;       ///< mapped pages and encoded tensors
+  Index files = 0;       ///< mapped pages, results that wait to be written, encoded tensors
   Index tuning = 0;      ///< what is trained, its gradients, and the values of a batch in a window of blocks
 
   Index peak() const { return process + streams + weights + statistics + solver + files + tuning; }
