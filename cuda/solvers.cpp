@@ -9,10 +9,10 @@ namespace halftone {
 
 template class DiffusionSolver<float, Cuda>;
 
-std::unique_ptr<Quantizer> make_quantizer(const Context<Cuda>& context, std::string_view method,
-                                          const OptionMap& options) {
+std::unique_ptr<QuantizerOn<Cuda>> make_quantizer(const Context<Cuda>& context, std::string_view method,
+                                                  const OptionMap& options) {
   find_method(method);  // throws, with the list of names
-  std::unique_ptr<Quantizer> made;
+  std::unique_ptr<QuantizerOn<Cuda>> made;
   each_method<Cuda>([&](auto solver) {
     using T = typename decltype(solver)::type;
     if (T::name == method)

@@ -15,8 +15,10 @@ void add_export(CLI::App& app, Common& common);
 void add_methods(CLI::App& app, Common& common);
 void add_completion(CLI::App& app);
 
-/// Adds --threads, --device, --json.
-void add_common_flags(CLI::App& command, Common& common, bool computes);
+/// What a command computes with.
+enum class Computes { Nothing, OnCpu, OnDevices };
+/// Adds --json, for commands that compute --threads and --device, for those that may do so on a GPU --device-memory.
+void add_common_flags(CLI::App& command, Common& common, Computes computes);
 
 /// Version, instruction set and libraries, for --version.
 std::string version_text();

@@ -160,7 +160,7 @@ void add_compare(CLI::App& app, Common& common) {
       ->add_option("--html", arguments->html, "also write a page with the table and pictures; nothing else is written")
       ->type_name("FILE");
   add_method_flags(*command, arguments->options);
-  add_common_flags(*command, common, true);
+  add_common_flags(*command, common, Computes::OnCpu);
   command->footer(
       "Options of methods stand for every recipe that leaves them open and whose method has them.\n"
       "The original and all recipes go through the model together. Memory: for each of them one transformer block in\n"

@@ -27,7 +27,7 @@ std::string words_after(const std::string& flag) {
     words = "auto ";
     for (const Format* format : formats()) words += std::string(format->name()) + " ";
   }
-  if (flag == "--device") words = "cpu";
+  if (flag == "--device") words = "cpu cuda";
   if (flag == "--budget")
     for (std::string_view word : EnumWords<BudgetRule>::values) words += std::string(word) + " ";
   for (const Method& method : methods())

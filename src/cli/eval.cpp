@@ -76,7 +76,7 @@ void add_eval(CLI::App& app, Common& common) {
                       "how many windows [default 64 of text, all of token ids]");
   command->add_option("--window-length", arguments->data.windows.length, "tokens of a window of text [default 256]");
   command->add_option("--seed", arguments->data.windows.seed, "shuffle the windows before taking the first");
-  add_common_flags(*command, common, true);
+  add_common_flags(*command, common, Computes::OnCpu);
   command->footer(
       "JSON keys: tokens nll perplexity seconds, and with --reference kl kl_p99 top1 (nats a token; 0 .. 1).");
   command->callback([arguments, &common] { run_eval(*arguments, common); });

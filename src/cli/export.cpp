@@ -65,7 +65,7 @@ void add_export(CLI::App& app, Common& common) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_flag("-q,--quiet", arguments->quiet, "no progress line, no result");
-  add_common_flags(*command, common, false);
+  add_common_flags(*command, common, Computes::Nothing);
   command->footer("JSON keys: model output from format dtype matrices output_bytes seconds.");
   command->callback([arguments, &common] { run_export(*arguments, common); });
 }

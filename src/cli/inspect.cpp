@@ -122,7 +122,7 @@ void add_inspect(CLI::App& app, Common& common) {
   CLI::App* command = app.add_subcommand("inspect", "Says what a checkpoint holds and how it is quantised");
   command->add_option("MODEL", arguments->model, "checkpoint directory")->required();
   command->add_flag("--tensors", arguments->tensors, "list every tensor as well");
-  add_common_flags(*command, common, false);
+  add_common_flags(*command, common, Computes::Nothing);
   command->callback([arguments, &common] {
     const Checkpoint checkpoint(arguments->model);
     const Inspection found = inspect(checkpoint);

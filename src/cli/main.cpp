@@ -14,23 +14,40 @@
 
 namespace halftone::cli {
 
-void add_common_flags(CLI::App& command, Common& common, bool computes) {
+namespace {
+
+void add_device_flags(CLI::App& command, Common& common, bool gpus) {
+  command.add_option_function<std::string>(
+      "--device",
+      [&common, gpus](const std::string& text) {
+        const ComputeDevice device = parse_device(text);
+        common.device.cuda = device.cuda;
+        common.device.ordinal = device.ordinal;
+        require(gpus || !device.cuda, Status::Unsupported, "device '", text,
+                "': this command computes on the cpu alone, wanted cpu; `halftone quantize` runs on cuda: ",
+                cuda_devices_text());
+      },
+      gpus ? "where to compute: cpu, cuda or cuda:N" : "where to compute: cpu");
+  if (!gpus) return;
+  command
+      .add_option_function<double>(
+          "--device-memory",
+          [&common](double gigabytes) { common.device.memory_limit = static_cast<Index>(gigabytes * 1e9); },
+          "most memory of a GPU to take, in GB; beyond it hidden states stay with the host [default what is free]")
+      ->type_name("GB")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace
+
+void add_common_flags(CLI::App& command, Common& common, Computes computes) {
   command.add_flag("--json", common.json, "one JSON document on stdout, and nothing else there");
-  if (!computes) return;
+  if (computes == Computes::Nothing) return;
   command
       .add_option("--threads", common.threads,
                   "threads; 0: all that this process may use, or OMP_NUM_THREADS. Results do not depend on it")
       ->check(CLI::Range(0, 4096));
-  command.add_option_function<std::string>(
-      "--device",
-      [](const std::string& device) {
-        if (device == "cpu") return;
-        const bool cuda = device == "cuda" || device.rfind("cuda:", 0) == 0;
-        require(cuda, Status::InvalidArgument, "--device is '", device, "', wanted cpu");
-        fail(Status::Unsupported, "device '", device,
-             "': models are computed by the cpu alone as yet (docs/cuda.md); cuda: ", cuda_devices_text());
-      },
-      "where to compute: cpu");
+  add_device_flags(command, common, computes == Computes::OnDevices);
 }
 
 namespace {

@@ -56,7 +56,7 @@ std::string table() {
 void add_methods(CLI::App& app, Common& common) {
   CLI::App* command =
       app.add_subcommand("methods", "Lists methods with their options, defaults and bounds, and formats");
-  add_common_flags(*command, common, false);
+  add_common_flags(*command, common, Computes::Nothing);
   command->callback([&common] {
     if (common.json)
       print_json(listing());

@@ -4,12 +4,15 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
+#include "halftone/backend/compute_device.hpp"
+
 namespace halftone::cli {
 
 /// Flags that every command has.
 struct Common {
   int threads = 0;  ///< 0: all that this process may use
   bool json = false;
+  ComputeDevice device;
 };
 
 /// Prints to stdout and flushes. Throws Status::Io if stdout does not take it.

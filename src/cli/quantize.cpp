@@ -22,8 +22,8 @@ struct QuantizeArguments {
 
 void run_dry(const QuantizeArguments& arguments, const Recipe& recipe, const Common& common) {
   const Context<Cpu> context(common.threads);
-  const RunPlan plan = plan_model(context, arguments.model, recipe);
-  const double seconds = estimated_seconds(context, plan);
+  const RunPlan plan = plan_model(context, arguments.model, recipe, common.device);
+  const double seconds = plan.device.name.empty() ? estimated_seconds(context, plan) : 0;
   if (common.json)
     print_json(plan_json(plan, seconds));
   else
@@ -49,6 +49,7 @@ void run_quantize(const QuantizeArguments& arguments, const Common& common) {
     options.resume = arguments.resume;
     options.shard_bytes = static_cast<std::int64_t>(arguments.shard_gb * 1e9);
     options.trace = trace;
+    options.device = common.device;
     options.progress = [&](const Progress& progress) {
       line.show(progress);
       return !stop_requested();
@@ -88,7 +89,7 @@ void add_quantize(CLI::App& app, Common& common) {
       ->type_name("FILE")
       ->excludes(dry_run);
   command->add_flag("-q,--quiet", arguments->quiet, "no progress line, no table");
-  add_common_flags(*command, common, true);
+  add_common_flags(*command, common, Computes::OnDevices);
   command->footer("JSON keys: bits_per_weight seconds peak_bytes layers[] and more; see docs/command.md.");
   command->callback([arguments, &common] { run_quantize(*arguments, common); });
 }

@@ -108,7 +108,7 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
   rows_ = Matrix();
   for (int slot : live) {
     auto& matrix = slots_[static_cast<std::size_t>(slot)];
-    if (matrix.empty()) matrix = {*context_, tokens_, program_->slot_widths[static_cast<std::size_t>(slot)], resident_};
+    if (matrix.empty()) matrix = allocated(program_->slot_widths[static_cast<std::size_t>(slot)]);
   }
   run_chunks(weights, target);
   for (std::size_t i = 0; i < slots_.size(); ++i)
@@ -186,11 +186,35 @@ void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights,
       runner->run(first, rows);
       first += rows;
     } catch (const Error& error) {
-      if (error.status() != Status::OutOfMemory || windows_at_once_ == 1) throw;
+      if (error.status() != Status::OutOfMemory) throw;
       runner.reset();  // with all its memory
-      windows_at_once_ = std::min(windows_at_once_, rows / length_ + 1) / 2;
+      if (windows_at_once_ > 1)
+        windows_at_once_ = std::min(windows_at_once_, rows / length_ + 1) / 2;
+      else if (!spill())
+        throw;
     }
   }
+}
+
+/// A slot. Where the backend has no memory for it, it and all others are spilled.
+template <class S, class Backend>
+TokenMatrix<S, Backend> Stream<S, Backend>::allocated(Index width) {
+  try {
+    return {*context_, tokens_, width, resident_};
+  } catch (const Error& error) {
+    if (error.status() != Status::OutOfMemory || resident_ == 0) throw;
+  }
+  spill();
+  return {*context_, tokens_, width, resident_};
+}
+
+template <class S, class Backend>
+bool Stream<S, Backend>::spill() {
+  rows_ = Matrix();
+  resident_ = 0;
+  bool moved = hidden_.spill();
+  for (auto& slot : slots_) moved = slot.spill() || moved;
+  return moved;
 }
 
 template <class S, class Backend>

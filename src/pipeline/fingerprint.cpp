@@ -60,8 +60,10 @@ json run_fingerprint(const Context<Cpu>& context, const Model& model, const RunP
   std::uint64_t tokens = 0;
   for (Index window = 0; window < ids.rows; ++window)
     tokens = hash_of(std::span<const std::int32_t>(ids.row(window), static_cast<std::size_t>(ids.cols)), tokens);
+  json backend = {{"instruction_set", context.isa()}, {"products", context.products()}};
+  if (!plan.device.name.empty()) backend["device"] = plan.device.name;
   return {{"halftone", library_version()},
-          {"backend", {{"instruction_set", context.isa()}, {"products", context.products()}}},
+          {"backend", std::move(backend)},
           {"model", model_fingerprint(context, model.checkpoint())},
           {"recipe", recipe_fingerprint(plan)},
           {"output", {{"shard_bytes", shard_bytes}}},

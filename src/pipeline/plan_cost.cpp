@@ -16,14 +16,6 @@ namespace {
 
 double as_double(Index value) { return static_cast<double>(value); }
 
-Index parameter_bytes(const BlockProgram& program) {
-  Index elements = 0;
-  for (const LinearInfo& linear : program.linears)
-    elements += linear.rows * linear.cols + (linear.bias ? linear.rows : 0);
-  for (const ParameterInfo& parameter : program.parameters) elements += parameter.width;
-  return 4 * elements;
-}
-
 /// Bytes of the slots that live at an operation, for all tokens.
 Index live_bytes(const BlockProgram& program, Index at, Index tokens) {
   Index width = 0;
@@ -37,25 +29,6 @@ int refine_rounds(const PlannedMatrix& planned) {
   return option == planned.options.end() ? 0 : std::stoi(option->second);
 }
 bool refined(const PlannedMatrix& planned) { return refine_rounds(planned) > 0; }
-
-/// What a stage holds beside streams and weights while its matrices are solved.
-MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage) {
-  MemoryEstimate memory;
-  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
-  const Index square = 4 * width * width;
-  if (stage.moments != Moments::None) memory.statistics = 2 * square;      // H and the factor
-  if (stage.moments >= Moments::Cross) memory.statistics += 2 * square;    // D and the solver's P
-  if (stage.moments == Moments::HeldOut) memory.statistics += 3 * square;  // both held out, and D without those
-  bool any_refined = false;
-  for (const PlannedMatrix& planned : stage.matrices) {
-    const Index elements = planned.matrix.rows * planned.matrix.cols;
-    any_refined = any_refined || refined(planned);
-    // Working copy, a product of the same size, codes twice. Refinement: the target and the gradient.
-    memory.solver = std::max(memory.solver, (refined(planned) ? 18 : 10) * elements);
-  }
-  if (any_refined) memory.statistics += square;  // Hd
-  return memory;
-}
 
 /// Tables of positions, scores of attention and other scratch of a forward pass. Measured.
 constexpr Index forward_scratch = 3'000'000;
@@ -211,6 +184,32 @@ double solve_flops(const PlannedMatrix& planned) {
   if (planned.moments != Moments::None) flops += 2 * elements * width;  // the solve and the report's error
   // A round of refinement: three products, and the search inside its blocks.
   return flops + refine_rounds(planned) * elements * (6 * width + 1300);
+}
+
+Index parameter_bytes(const BlockProgram& program) {
+  Index elements = 0;
+  for (const LinearInfo& linear : program.linears)
+    elements += linear.rows * linear.cols + (linear.bias ? linear.rows : 0);
+  for (const ParameterInfo& parameter : program.parameters) elements += parameter.width;
+  return 4 * elements;
+}
+
+MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage) {
+  MemoryEstimate memory;
+  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+  const Index square = 4 * width * width;
+  if (stage.moments != Moments::None) memory.statistics = 2 * square;      // H and the factor
+  if (stage.moments >= Moments::Cross) memory.statistics += 2 * square;    // D and the solver's P
+  if (stage.moments == Moments::HeldOut) memory.statistics += 3 * square;  // both held out, and D without those
+  bool any_refined = false;
+  for (const PlannedMatrix& planned : stage.matrices) {
+    const Index elements = planned.matrix.rows * planned.matrix.cols;
+    any_refined = any_refined || refined(planned);
+    // Working copy, a product of the same size, codes twice. Refinement: the target and the gradient.
+    memory.solver = std::max(memory.solver, (refined(planned) ? 18 : 10) * elements);
+  }
+  if (any_refined) memory.statistics += square;  // Hd
+  return memory;
 }
 
 void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {

@@ -8,6 +8,11 @@ namespace halftone {
 /// Fills in output_bytes, memory and flops of a plan whose blocks, tensors, windows and length are known.
 void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan);
 
+/// Bytes of a block's weights in float.
+Index parameter_bytes(const BlockProgram& program);
+/// What a stage holds beside streams and weights while its matrices are solved.
+MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage);
+
 /// Multiplications and additions of `tokens` tokens through operations [first, last) of a block, in windows of
 /// `length`.
 double forward_flops(const BlockProgram& program, Index first, Index last, Index tokens, Index length);

@@ -42,6 +42,26 @@ json memory_json(const MemoryEstimate& memory) {
           {"tuning", memory.tuning}};
 }
 
+json device_json(const DevicePlan& device) {
+  return {{"name", device.name},
+          {"memory_limit", device.memory_limit},
+          {"fixed_bytes", device.fixed_bytes},
+          {"token_bytes", device.token_bytes},
+          {"resident_tokens", device.resident}};
+}
+
+std::string device_line(const RunPlan& plan) {
+  const DevicePlan& device = plan.device;
+  std::string text =
+      fmt::format("device        {}: {:.1f} MB of at most {:.1f} MB", device.name,
+                  megabytes(device.fixed_bytes + device.resident * device.token_bytes), megabytes(device.memory_limit));
+  if (plan.streams() > 0)
+    text += fmt::format(" = weights, statistics, solver {:.1f} + streams {:.1f}; {} of {} tokens on the host",
+                        megabytes(device.fixed_bytes), megabytes(device.resident * device.token_bytes),
+                        plan.tokens() - device.resident, plan.tokens());
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string plan_table(const RunPlan& plan, double seconds) {
@@ -71,12 +91,16 @@ std::string plan_table(const RunPlan& plan, double seconds) {
       megabytes(memory.statistics), megabytes(memory.solver), megabytes(memory.files),
       memory.tuning > 0 ? fmt::format(" + tuning {:.1f}", megabytes(memory.tuning)) : "");
   if (plan.tune.steps > 0) text += fmt::format("tuning        {}\n", tune_text(plan.tune));
-  text += fmt::format("time          about {:.1f} s ({:.3g} flops)\n", seconds, plan.flops);
+  if (plan.device.name.empty())
+    text += fmt::format("time          about {:.1f} s ({:.3g} flops)\n", seconds, plan.flops);
+  else
+    text += device_line(plan) + fmt::format("time          not known of this device ({:.3g} flops)\n", plan.flops);
   for (const std::string& note : plan.notes) text += "note: " + note + "\n";
   return text;
 }
 
 json plan_json(const RunPlan& plan, double seconds) {
+  const bool on_cpu = plan.device.name.empty();
   json layers = json::array();
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
@@ -92,7 +116,8 @@ json plan_json(const RunPlan& plan, double seconds) {
           {"peak_bytes", plan.memory.peak()},
           {"memory", memory_json(plan.memory)},
           {"flops", plan.flops},
-          {"seconds", seconds},
+          {"device", on_cpu ? json() : device_json(plan.device)},
+          {"seconds", on_cpu ? json(seconds) : json()},
           {"kept", plan.kept},
           {"notes", plan.notes},
           {"layers", std::move(layers)}};

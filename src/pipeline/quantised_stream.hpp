@@ -53,13 +53,15 @@ class QuantisedStream {
   std::optional<Weights> leave();
 
   /// Between blocks: the hidden states [tokens, width], and others in their place.
-  const Matrix<float>& hidden() const { return hidden_->hidden(); }
+  const typename Backend::template Matrix<float>& hidden() const { return hidden_->hidden(); }
   void restart(Matrix<float> hidden);
 
  private:
   class StageSolvers;
+  template <class Work>
+  auto with_room(Stream<float, Backend>* full, Work&& work);
   using Statistics = InputStatistics<float, Backend>;
-  QuantizedMatrix solve_one(const PlannedMatrix& planned, StageSolvers& solvers);
+  QuantizedMatrix solve_one(const PlannedMatrix& planned, Stream<float, Backend>* full, StageSolvers& solvers);
   Statistics collect(const PlannedStage& stage, const Operand& input, Stream<float, Backend>* full);
 
   WalkContexts<Backend> contexts_;
@@ -70,6 +72,7 @@ class QuantisedStream {
   Index length_ = 0;        ///< tokens of a window
   Index block_ = 0;         ///< the one that was entered
   StreamOptions options_;
+  std::vector<std::string> room_notes_;  ///< what was done for want of memory, for the next report
   std::optional<Stream<float, Backend>> hidden_;
   std::optional<Weights> weights_;  ///< of the block
   Read read_;                       ///< where there are none

@@ -20,7 +20,7 @@ class QuantisedStream<Backend>::StageSolvers {
 
   QuantizedMatrix solve(const PlannedMatrix& planned, const typename Backend::template Matrix<float>& W) {
     Entry& entry = entries_[{planned.method, planned.options}];
-    if (!entry.quantizer) {
+    if (!entry.prepared) {
       entry.quantizer = make_quantizer(context_, planned.method, planned.options);
       Span span(trace_, "prepare");
       span.note("method", planned.method)
@@ -111,16 +111,40 @@ void QuantisedStream<Backend>::solve(const PlannedStage& stage, Stream<float, Ba
   const Stage& place = program.stages[static_cast<std::size_t>(stage.stage)];
   if (stage.moments != Moments::None)
     advance(trace_, "quantised", block_, program, *hidden_, *weights_, place.first_op);
-  const Statistics statistics = detail::about(stage.matrices.front().matrix.module, ", its inputs",
-                                              [&] { return collect(stage, place.input, full); });
+  const Statistics statistics = detail::about(stage.matrices.front().matrix.module, ", its inputs", [&] {
+    return with_room(full, [&] { return collect(stage, place.input, full); });
+  });
   StageSolvers solvers(contexts_.backend, statistics, trace_);
-  for (const PlannedMatrix& planned : stage.matrices) solved(planned, solve_one(planned, solvers));
+  for (const PlannedMatrix& planned : stage.matrices) {
+    QuantizedMatrix result = solve_one(planned, full, solvers);
+    for (std::string& note : room_notes_) result.report.notes.push_back(std::move(note));
+    room_notes_.clear();
+    solved(planned, result);
+  }
+}
+
+/// Does work that takes memory of the backend. Where there is not enough left hidden states make room, and it is done
+/// anew.
+template <class Backend>
+template <class Work>
+auto QuantisedStream<Backend>::with_room(Stream<float, Backend>* full, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (error.status() != Status::OutOfMemory) throw;
+    const bool own = hidden_ && hidden_->spill(), other = full != nullptr && full->spill();
+    if (!own && !other) throw;
+  }
+  room_notes_.push_back("the device's memory was short: hidden states are in host memory from here on");
+  return work();
 }
 
 template <class Backend>
-QuantizedMatrix QuantisedStream<Backend>::solve_one(const PlannedMatrix& planned, StageSolvers& solvers) {
+QuantizedMatrix QuantisedStream<Backend>::solve_one(const PlannedMatrix& planned, Stream<float, Backend>* full,
+                                                    StageSolvers& solvers) {
   const auto solve = [&](const typename Backend::template Matrix<float>& W) {
-    return detail::about(planned.matrix.module, "", [&] { return solvers.solve(planned, W); });
+    return detail::about(planned.matrix.module, "",
+                         [&] { return with_room(full, [&] { return solvers.solve(planned, W); }); });
   };
   if (weights_) {
     QuantizedMatrix result = solve(weights_->linears[static_cast<std::size_t>(planned.linear)]);

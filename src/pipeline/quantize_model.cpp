@@ -31,6 +31,7 @@ struct Run {
   const RunPlan& plan;
   MatrixView<const std::int32_t> ids;
   const RunOptions& options;
+  const WalkDevice* device;
 };
 
 /// Writes everything that the output will hold into the staging folder. The journal is unlocked when this returns.
@@ -50,26 +51,29 @@ void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::jso
   meter.check();
   FolderOutput target(run.plan, output, journal, folder.staging(), meter.trace());
   WriteBehind behind(target, run.plan, meter.trace());
-  walk_model(run.context, run.model, run.plan, run.ids, Reading::Ahead, behind, meter);
+  walk_model(run.context, run.model, run.plan, run.ids, Reading::Ahead, behind, meter, run.device);
   report.layers = finished_layers(journal);
   output.finish();
 }
 
 }  // namespace
 
-RunPlan plan_model(const Context<Cpu>& context, const std::filesystem::path& model, const Recipe& recipe) {
+RunPlan plan_model(const Context<Cpu>& context, const std::filesystem::path& model, const Recipe& recipe,
+                   const ComputeDevice& device) {
+  const auto opened_device = open_walk_device(device);
   const Checkpoint checkpoint(model);
   const Model opened(checkpoint);
-  return plan_over(context, opened, recipe, 0, 0);
+  return plan_over(context, opened, recipe, 0, 0, opened_device.get());
 }
 
 RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::path& model,
                          const std::filesystem::path& out, const Recipe& recipe, const RunOptions& options) {
   const Span whole(options.trace, "run");
+  const auto device = open_walk_device(options.device);
   const OutputFolder folder(out, options.resume);
   const Checkpoint checkpoint(model);
   const Model opened(checkpoint);
-  const RunPlan plan = plan_over(context, opened, recipe, options.ids.rows, options.ids.cols);
+  const RunPlan plan = plan_over(context, opened, recipe, options.ids.rows, options.ids.cols, device.get());
   ProgressMeter meter(plan, options.progress, "those are kept; repeat the command with --resume to go on",
                       options.trace);
   meter.step(Phase::Open);
@@ -89,7 +93,8 @@ RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::pat
   } else {
     folder.create();
     try {
-      fill_folder({context, opened, plan, calibration.view(), options}, folder, fingerprint, meter, report);
+      fill_folder({context, opened, plan, calibration.view(), options, device.get()}, folder, fingerprint, meter,
+                  report);
     } catch (const Error& error) {
       const bool worthless = !folder.resumed() && meter.blocks_done() == 0 && error.status() != Status::Cancelled;
       if (worthless) folder.discard();

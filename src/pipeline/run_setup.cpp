@@ -2,14 +2,18 @@
 
 #include <tuple>  // tie
 
+#include "pipeline/plan_device.hpp"
 #include "pipeline/tuned_walk.hpp"
 #include "pipeline/walk.hpp"
 
 namespace halftone {
 
-RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length) {
+RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length,
+                  const WalkDevice* device) {
   if (windows == 0) std::tie(windows, length) = calibration_shape(recipe.calibration);
-  return make_plan(context, model, recipe, windows, length);
+  RunPlan plan = make_plan(context, model, recipe, windows, length);
+  plan_device(model, device, plan);
+  return plan;
 }
 
 CalibrationIds::CalibrationIds(const Model& model, const Recipe& recipe, const RunPlan& plan,
@@ -22,8 +26,11 @@ CalibrationIds::CalibrationIds(const Model& model, const Recipe& recipe, const R
 }
 
 void walk_model(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output, ProgressMeter& meter) {
-  if (plan.tune.steps > 0)
+                MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output, ProgressMeter& meter,
+                const WalkDevice* device) {
+  if (device != nullptr)
+    device->walk(context, model, plan, ids, reading, output, meter);
+  else if (plan.tune.steps > 0)
     TunedWalk(context, model, plan, ids, output, meter).run();
   else
     Walk<Cpu>(context, model, plan, ids, reading, output, meter).run();

@@ -6,12 +6,15 @@
 #include "halftone/pipeline/report.hpp"
 #include "pipeline/progress_meter.hpp"
 #include "pipeline/read_ahead.hpp"
+#include "pipeline/walk_device.hpp"
 #include "pipeline/walk_output.hpp"
 
 namespace halftone {
 
 /// The plan of a run over calibration data of the given size; both 0: over that of the recipe.
-RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length);
+/// `device`: null for the CPU.
+RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length,
+                  const WalkDevice* device = nullptr);
 
 /// Calibration ids [windows, length] of a run: those given, or where there are none, those of the recipe; none where no
 /// method of the plan wants any.
@@ -26,9 +29,10 @@ class CalibrationIds {
   Matrix<std::int32_t> loaded_;
 };
 
-/// Walks over the model: with tuning where the plan asks for it.
+/// Walks over the model, on a device or, where there is none (null), the CPU: with tuning where the plan asks for it.
 void walk_model(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output, ProgressMeter& meter);
+                MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output, ProgressMeter& meter,
+                const WalkDevice* device = nullptr);
 
 /// A report with what the plan knows of it.
 RunReport begin_report(const RunPlan& plan, const Checkpoint& checkpoint);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "cli/command.hpp"
+#include "halftone/backend/cuda.hpp"
 
 using namespace halftone;
 using namespace halftone::test;
@@ -174,9 +175,10 @@ TEST_CASE("a group size that the format cannot express") {
   scene.refuses(5, {"compressed-tensors", "7"}, {"--format", "compressed-tensors", "--group-size", "7"});
   scene.refuses(6, {"marlin", "compressed-tensors"}, {"--format", "marlin"});
   scene.refuses(6, {"gptx", "gptq"}, {"--method", "gptx"});
-  scene.refuses(5, {"cuda", "cpu"}, {"--device", "cuda"});
-  scene.refuses(5, {"cuda:1", "cuda: "}, {"--device", "cuda:1"});
+  if (!cuda_devices().problem.empty()) scene.refuses(5, {"cuda"}, {"--device", "cuda"});
   scene.refuses(2, {"tpu", "wanted cpu"}, {"--device", "tpu"});
+  scene.refuses(2, {"cuda:x", "wanted cpu"}, {"--device", "cuda:x"});
+  scene.refuses(2, {"--device-memory"}, {"--device", "cuda", "--device-memory", "0"});
 }
 
 TEST_CASE("an output folder that holds other files is not touched") {

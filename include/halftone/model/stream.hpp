@@ -56,9 +56,12 @@ class Stream {
   /// Moves all windows from at() to op `target` (at() .. size). At the program's size the block is left. Every thread
   /// takes a chunk through all operations, or, where there are few chunks or they need much scratch, all threads share
   /// each operation of one chunk: the same bytes either way. Where the backend has no memory for a chunk, from then on
-  /// chunks have half the windows (see windows_at_once).
+  /// chunks have half the windows (see windows_at_once); where it has none for one window, hidden states are spilled.
   /// Throws Status::InvalidArgument for a target behind at() or outside a block.
   void advance(const BlockWeights<S, Backend>& weights, Index target);
+
+  /// Moves hidden states to the host, and keeps them there from now on. False if none were with the backend alone.
+  bool spill();
 
   Index at() const { return at_; }  ///< op that is next; 0 between blocks
   Index tokens() const { return tokens_; }
@@ -74,6 +77,7 @@ class Stream {
 
  private:
   class ChunkRunner;
+  TokenMatrix<S, Backend> allocated(Index width);
   void run_chunks(const BlockWeights<S, Backend>& weights, Index target);
   void run_one_by_one(const BlockWeights<S, Backend>& weights, Index target);
   const TokenMatrix<S, Backend>& live(const Operand& operand) const;

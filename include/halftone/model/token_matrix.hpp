@@ -65,6 +65,17 @@ class TokenMatrix {
                          Transfer::ToHost);
   }
 
+  /// Moves what is resident to the host. False if there was nothing to move.
+  bool spill() {
+    if (on_host || here_.rows() == 0) return false;
+    TokenMatrix moved(*context_, rows(), cols(), 0);
+    context_->transfer(std::as_const(here_).view(), moved.spilled_.view().middle_rows(0, here_.rows()),
+                       Transfer::ToHost);
+    std::copy_n(spilled_.data(), spilled_.size(), moved.spilled_.row(here_.rows()));
+    *this = std::move(moved);
+    return true;
+  }
+
   /// All of it. Throws Status::InvalidArgument where a part is spilled.
   const Matrix& whole() const {
     require(spilled_.empty(), Status::InvalidArgument, "stream: ", spilled_.rows(), " of ", rows(),

@@ -51,6 +51,15 @@ struct MemoryEstimate {
   Index peak() const { return process + streams + weights + statistics + solver + files + tuning; }
 };
 
+/// A run on another processor than the CPU.
+struct DevicePlan {
+  std::string name;        ///< empty: the CPU alone
+  Index memory_limit = 0;  ///< bytes of its memory that the run takes at most
+  Index fixed_bytes = 0;   ///< for weights, statistics, solver and one chunk of tokens
+  Index token_bytes = 0;   ///< for the hidden states of a token, of all streams
+  Index resident = 0;  ///< tokens whose hidden states stay on the device; those of the others are spilled to the host
+};
+
 struct RunPlan {
   std::string format;              ///< a name of formats()
   std::vector<std::string> notes;  ///< format chosen and why, rules that match nothing
@@ -66,7 +75,8 @@ struct RunPlan {
   double bits_per_weight = 0, code_bits_per_weight = 0, model_bits_per_weight = 0;  ///< as in RunReport
   Index checkpoint_bytes = 0;                                                       ///< of the checkpoint's tensors
   Index output_bytes = 0;                                                           ///< of the weights' files
-  MemoryEstimate memory;
+  MemoryEstimate memory;                                                            ///< of the host
+  DevicePlan device;
   double flops = 0;
 
   Index matrices() const;
@@ -88,7 +98,7 @@ std::pair<Index, Index> calibration_shape(const Calibration& calibration);
 /// ms).
 double estimated_seconds(const Context<Cpu>& context, const RunPlan& plan);
 
-/// The plan for people and for programs. `seconds`: from estimated_seconds.
+/// The plan for people and for programs. `seconds`: from estimated_seconds; not said of a run on a device.
 std::string plan_table(const RunPlan& plan, double seconds);
 nlohmann::json plan_json(const RunPlan& plan, double seconds);
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "halftone/backend/compute_device.hpp"
 #include "halftone/format/checkpoint.hpp"
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/progress.hpp"
@@ -42,7 +43,7 @@ struct TensorsResult {
 /// sent before an exception is whole matrices, and belongs to the receiver (a matrix whose tensors it refused in the
 /// midst may be there in part).
 ///
-/// `trace`, if it is not null, gets the run's spans.
+/// `trace`, if it is not null, gets the run's spans. `device`: as RunOptions::device.
 ///
 /// Throws Status::Cancelled if `progress` returned false; Status::InvalidArgument for an empty `receive`, and for
 /// methods that need calibration data that is missing; Status::Unsupported for calibration text and a model without a
@@ -50,11 +51,12 @@ struct TensorsResult {
 /// make_plan and the solvers throw.
 TensorsResult quantize_tensors(const Context<Cpu>& context, const Checkpoint& model, const Recipe& recipe,
                                MatrixView<const std::int32_t> ids, const TensorReceiver& receive,
-                               const ProgressCallback& progress = {}, Trace* trace = nullptr);
+                               const ProgressCallback& progress = {}, Trace* trace = nullptr,
+                               const ComputeDevice& device = {});
 
 /// The plan of the same run over `windows` windows of `length` tokens; both 0: the recipe's calibration data, as there.
 /// Reads no tensor's bytes.
 RunPlan plan_tensors(const Context<Cpu>& context, const Checkpoint& model, const Recipe& recipe, Index windows,
-                     Index length);
+                     Index length, const ComputeDevice& device = {});
 
 }  // namespace halftone

@@ -6,7 +6,7 @@
 
 namespace halftone {
 
-/// Sums of the host in a backend's memory: H, D, and what was held out. On the CPU there is nothing to do.
+/// Sums of the host in a backend's memory: H, D, and what was held out.
 template <class Backend>
 InputStatistics<float, Backend> statistics_on(const Context<Backend>& context, const InputStatistics<float>& host) {
   if (host.moments() == Moments::None) return {context, host.width(), Moments::None};
@@ -20,12 +20,23 @@ InputStatistics<float, Backend> statistics_on(const Context<Backend>& context, c
                                                     statistics_on(context, *host.held_out()));
 }
 
-/// T: a solver in float on `Backend`.
-template <class T, class Backend = Cpu>
-requires SolverFor<T, float, Backend>
-class QuantizerOf final : public Quantizer {
+/// A quantizer whose sums and weights may also be in a backend's memory already.
+template <class Backend>
+class QuantizerOn : public Quantizer {
  public:
-  QuantizerOf(const Context<Backend>& context, const typename T::Options& options)
+  using Quantizer::prepare, Quantizer::quantize;
+  /// As those of the host's; these copy nothing.
+  virtual std::unique_ptr<Prepared> prepare(const InputStatistics<float, Backend>& statistics) const = 0;
+  virtual QuantizedMatrix quantize(const typename Backend::template Matrix<float>& W,
+                                   const Prepared& prepared) const = 0;
+};
+
+/// What a solver in float says of itself, and what it derived from sums. Base: Quantizer or QuantizerOn<Backend>.
+template <class T, class Backend, class Base>
+requires SolverFor<T, float, Backend>
+class QuantizerFace : public Base {
+ public:
+  QuantizerFace(const Context<Backend>& context, const typename T::Options& options)
       : context_(&context), solver_(context, options) {}
 
   std::string_view name() const override { return T::name; }
@@ -62,42 +73,75 @@ class QuantizerOf final : public Quantizer {
     return map;
   }
 
-  std::unique_ptr<Prepared> prepare(const InputStatistics<float>& statistics) const override {
-    require(statistics.moments() >= moments(), Status::InvalidArgument, T::name, ": the statistics hold moments ",
-            static_cast<int>(statistics.moments()), ", wanted ", static_cast<int>(moments()),
+ protected:
+  /// `copied`: the backend's copy of the host's sums, which must live as long; none where `statistics` are the
+  /// caller's.
+  struct Held final : Prepared {
+    Held(const QuantizerFace& maker, const InputStatistics<float, Backend>& statistics)
+        : maker(&maker), value(maker.solver_.prepare(statistics)) {}
+    Held(const QuantizerFace& maker, std::unique_ptr<InputStatistics<float, Backend>> own)
+        : maker(&maker), copied(std::move(own)), value(maker.solver_.prepare(*copied)) {}
+    const QuantizerFace* maker;
+    std::unique_ptr<InputStatistics<float, Backend>> copied;
+    typename T::Prepared value;
+  };
+  void require_moments(Moments held) const {
+    require(held >= moments(), Status::InvalidArgument, T::name, ": the statistics hold moments ",
+            static_cast<int>(held), ", wanted ", static_cast<int>(moments()),
             " (0: none, 1: second, 2: second and cross, 3: those and a part held out)");
-    return std::make_unique<Held>(*this, statistics);
   }
-  using Quantizer::quantize;
-  QuantizedMatrix quantize(MatrixView<const float> W, const Prepared& prepared) const override {
+  QuantizedMatrix solve(MatrixView<const float> W, const Prepared& prepared) const {
     const auto* held = dynamic_cast<const Held*>(&prepared);
     require(held != nullptr && held->maker == this, Status::InvalidArgument, T::name,
             ": what prepare() of another quantizer made was given, wanted this one's");
-    if constexpr (std::is_same_v<Backend, Cpu>)
-      return solver_.quantize(W, held->value);
-    else
-      return solver_.quantize(context_->upload(W).view(), held->value);
+    return solver_.quantize(W, held->value);
   }
+  const Context<Backend>& context() const { return *context_; }
 
  private:
-  /// The statistics where the solver reads them; on the CPU those that were given.
-  using Statistics =
-      std::conditional_t<std::is_same_v<Backend, Cpu>, const InputStatistics<float>&, InputStatistics<float, Backend>>;
-  struct Held final : Prepared {
-    Held(const QuantizerOf& maker, const InputStatistics<float>& given)
-        : maker(&maker), statistics(there(maker, given)), value(maker.solver_.prepare(statistics)) {}
-    static Statistics there(const QuantizerOf& maker, const InputStatistics<float>& given) {
-      if constexpr (std::is_same_v<Backend, Cpu>)
-        return given;
-      else
-        return statistics_on(*maker.context_, given);
-    }
-    const QuantizerOf* maker;
-    Statistics statistics;
-    typename T::Prepared value;
-  };
   const Context<Backend>* context_;
   T solver_;
+};
+
+/// T: a solver in float on `Backend`.
+template <class T, class Backend = Cpu>
+class QuantizerOf final : public QuantizerFace<T, Backend, QuantizerOn<Backend>> {
+ public:
+  using Face = QuantizerFace<T, Backend, QuantizerOn<Backend>>;
+  using Face::Face, Face::prepare, Face::quantize;
+
+  std::unique_ptr<Prepared> prepare(const InputStatistics<float>& statistics) const override {
+    this->require_moments(statistics.moments());
+    using There = InputStatistics<float, Backend>;
+    return std::make_unique<typename Face::Held>(*this,
+                                                 std::make_unique<There>(statistics_on(this->context(), statistics)));
+  }
+  std::unique_ptr<Prepared> prepare(const InputStatistics<float, Backend>& statistics) const override {
+    this->require_moments(statistics.moments());
+    return std::make_unique<typename Face::Held>(*this, statistics);
+  }
+  QuantizedMatrix quantize(MatrixView<const float> W, const Prepared& prepared) const override {
+    return this->solve(this->context().upload(W).view(), prepared);
+  }
+  QuantizedMatrix quantize(const typename Backend::template Matrix<float>& W, const Prepared& prepared) const override {
+    return this->solve(W.view(), prepared);
+  }
+};
+
+/// The same on the CPU, where the host's memory is the backend's.
+template <class T>
+class QuantizerOf<T, Cpu> final : public QuantizerFace<T, Cpu, Quantizer> {
+ public:
+  using Face = QuantizerFace<T, Cpu, Quantizer>;
+  using Face::Face, Quantizer::quantize;
+
+  std::unique_ptr<Prepared> prepare(const InputStatistics<float>& statistics) const override {
+    this->require_moments(statistics.moments());
+    return std::make_unique<typename Face::Held>(*this, statistics);
+  }
+  QuantizedMatrix quantize(MatrixView<const float> W, const Prepared& prepared) const override {
+    return this->solve(W, prepared);
+  }
 };
 
 /// Options struct from text. Throws Status::InvalidArgument for unknown names, with the known ones, and for bad values.

@@ -1,0 +1,36 @@
+// What walks over a model on another processor than the CPU.
+#pragma once
+
+#include <memory>
+
+#include "halftone/backend/compute_device.hpp"
+#include "halftone/backend/cuda.hpp"
+#include "halftone/pipeline/plan.hpp"
+#include "pipeline/progress_meter.hpp"
+#include "pipeline/read_ahead.hpp"
+#include "pipeline/walk_output.hpp"
+
+namespace halftone {
+
+class WalkDevice {
+ public:
+  virtual ~WalkDevice() = default;
+  /// As a person and a journal call it: two devices of one name end in the same bytes.
+  virtual std::string name() const = 0;
+  /// Bytes of its memory that a run may take.
+  virtual Index memory_limit() const = 0;
+  /// As Walk::run (walk.hpp).
+  virtual void walk(const Context<Cpu>& host, const Model& model, const RunPlan& plan,
+                    MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output,
+                    ProgressMeter& meter) const = 0;
+};
+
+inline namespace HALFTONE_DEVICE {
+/// Throws what Context<Cuda> throws.
+std::unique_ptr<WalkDevice> cuda_walk_device(const CudaOptions& options);
+}  // namespace HALFTONE_DEVICE
+
+/// Null for the CPU.
+std::unique_ptr<WalkDevice> open_walk_device(const ComputeDevice& device);
+
+}  // namespace halftone

@@ -1,0 +1,125 @@
+// Blocks and streams: the same templates on both backends, over every fixture.
+#include "halftone/backend/cuda_nn.hpp"
+#include "halftone/model/stream.hpp"
+#include "model/fixture.hpp"
+#include "model/move_to.hpp"
+#include "support.hpp"
+
+using namespace halftone;
+using namespace halftone::test;
+
+namespace {
+
+const Context<Cpu> cpu(1);
+constexpr Index windows = 6;
+
+/// The first block of a fixture with a random hidden state.
+struct Block {
+  explicit Block(const std::string& name)
+      : checkpoint(model_folder(name)),
+        model(checkpoint),
+        length(window_of(name, 11)),
+        hidden(random_matrix<float>(windows * length, model.config().hidden, 1)) {}
+
+  /// Through all stages; what each reads is appended to `inputs`.
+  template <class Backend>
+  Matrix<float> run(const Context<Backend>& context, const StreamOptions& options = {},
+                    std::vector<Matrix<float>>* inputs = nullptr, Index* windows_at_once = nullptr) const {
+    const BlockProgram& program = model.program(0);
+    const auto weights = detail::moved_to(context, model.load_block(cpu, 0));
+    Stream<float, Backend> stream(context, Matrix<float>(hidden), length, options);
+    stream.enter(program);
+    for (const Stage& stage : program.stages) {
+      stream.advance(weights, stage.first_op);
+      if (inputs != nullptr) inputs->push_back(context.download(stream.rows(stage.input, 5, stream.tokens() - 8)));
+    }
+    stream.advance(weights, program.size());
+    if (windows_at_once != nullptr) *windows_at_once = stream.windows_at_once();
+    stream.enter(program);
+    return context.download(stream.rows({program.input, 0, hidden.cols()}, 0, stream.tokens()));
+  }
+
+  Checkpoint checkpoint;
+  Model model;
+  Index length;
+  Matrix<float> hidden;
+};
+
+}  // namespace
+
+TEST_CASE("a block of every fixture ends as on the CPU, and every stage reads what it reads there") {
+  HALFTONE_DEVICE_CASE(context);
+  double worst = 0;
+  for (const std::string& name : all_fixtures()) {
+    INFO(name);
+    const Block block(name);
+    std::vector<Matrix<float>> here, there;
+    const auto expected = block.run(cpu, {}, &here);
+    const auto result = block.run(context, {}, &there);
+    worst = std::max(worst, relative_difference(result, expected));
+    CHECK(relative_difference(result, expected) < 1e-5);
+    REQUIRE(there.size() == here.size());
+    for (std::size_t i = 0; i < here.size(); ++i) CHECK(relative_difference(there[i], here[i]) < 1e-5);
+    CHECK(block.run(context) == result);
+  }
+  std::printf("blocks: hidden states differ by at most %.1e of the largest\n", worst);
+}
+
+TEST_CASE("where hidden states are kept changes no byte") {
+  HALFTONE_DEVICE_CASE(context);
+  for (const char* name : {"llama_gqa", "phi3_fused", "opt", "timm_eva02_base"}) {
+    INFO(name);
+    const Block block(name);
+    for (const Index at_once : {0, 1, 4}) {
+      std::vector<Matrix<float>> near;
+      const auto expected = block.run(context, {.windows_at_once = at_once}, &near);
+      for (const Index resident : {Index{0}, Index{1}, 2 * block.length + 3, 5 * block.length}) {
+        std::vector<Matrix<float>> spilled;
+        CHECK(block.run(context, {at_once, resident}, &spilled) == expected);
+        CHECK(spilled == near);
+      }
+    }
+  }
+}
+
+TEST_CASE("where memory is short chunks have fewer windows, then there is a clear error") {
+  const Index limit = Index{512} << 20;
+  const auto held = device_context({.device = 0, .memory_limit = limit});
+  if (!held) return;
+  const Context<Cuda>& context = *held;
+  const Block block("llama_gqa");
+  const Index before = context.memory_in_use();
+  const auto expected = block.run(context, {.resident = 0});
+  const Index used = context.memory_peak() - before;
+  Index fewest = windows;
+  bool refused = false;
+  for (Index left = used - used / 16; left > 0 && !refused; left -= used / 16) {
+    constexpr Index unit = Index{2} << 20;  // of large blocks
+    const auto ballast = context.allocate<char>(1, (limit - before - left) / unit * unit);
+    const Index rest = limit - before - left - ballast.size();
+    const auto half = context.allocate<char>(1, rest / 2), other = context.allocate<char>(1, rest / 2);
+    Index at_once = 0;
+    try {
+      const auto result = block.run(context, {windows, 0}, nullptr, &at_once);
+      CHECK(relative_difference(result, expected) < 1e-5);
+      fewest = std::min(fewest, at_once);
+    } catch (const Error& error) {
+      CHECK(error.status() == Status::OutOfMemory);
+      CHECK_THAT(error.what(), Catch::Contains("bytes of device memory wanted"));
+      refused = true;
+    }
+  }
+  CHECK(fewest < windows);
+  CHECK(refused);
+  CHECK(block.run(context, {.resident = 0}) == expected);
+}
+
+TEST_CASE("heads of more channels than the device's attention takes are refused before anything is lost") {
+  HALFTONE_DEVICE_CASE(context);
+  const auto x = on_device(context, random_matrix<float>(4, 264, 1));
+  auto y = context.allocate<float>(4, 264);
+  const AttentionShape shape{.length = 4, .heads = 1, .kv_heads = 1};
+  CHECK(error_of([&] {
+          attention<float>(context, x.view(), x.view(), x.view(), shape, y.view());
+        }).find("unsupported: attention: heads have 264") == 0);
+}

@@ -1,0 +1,169 @@
+// Whole models: the walk with every method on both backends.
+#include <map>
+
+#include "model/fixture.hpp"
+#include "pipeline/run_setup.hpp"
+#include "pipeline/run_support.hpp"
+#include "support.hpp"
+
+using namespace halftone;
+using namespace halftone::test;
+
+namespace {
+
+const Context<Cpu> cpu(1);
+
+/// Keeps what a walk solves, and plays blocks that an earlier run finished.
+class Kept final : public WalkOutput {
+ public:
+  explicit Kept(const Format& format, const Kept* earlier = nullptr, Index finished = 0)
+      : format_(format), earlier_(earlier), finished_(finished) {}
+
+  Index finished_blocks() const override { return finished_; }
+  Matrix<float> stored_values(const PlannedMatrix& planned) const override {
+    return format_.stored_values(planned.matrix, earlier_->matrices.at(planned.matrix.module));
+  }
+  void write(const PlannedMatrix& planned, const QuantizedMatrix& solved, const LayerReport&) override {
+    matrices.emplace(planned.matrix.module, solved);
+  }
+  void block_done(Index) override {}
+
+  std::map<std::string, QuantizedMatrix> matrices;
+
+ private:
+  const Format& format_;
+  const Kept* earlier_;
+  Index finished_;
+};
+
+struct Scene {
+  explicit Scene(const std::string& name, Recipe wanted = {})
+      : checkpoint(model_folder(name)), model(checkpoint), recipe(std::move(wanted)) {
+    recipe.calibration.file = write_ids(folder / "ids.safetensors", 6, 24, model.vocabulary());
+    ids = read_ids(recipe.calibration.file);
+  }
+
+  /// `device` null: the CPU.
+  Kept walk(const WalkDevice* device, const Kept* earlier = nullptr, Index finished = 0) const {
+    const RunPlan plan = plan_over(cpu, model, recipe, ids.rows(), ids.cols(), device);
+    Kept output(find_format(plan.format), earlier, finished);
+    const ProgressCallback silent;
+    ProgressMeter meter(plan, silent, "");
+    walk_model(cpu, model, plan, ids.view(), Reading::Ahead, output, meter, device);
+    return output;
+  }
+
+  TemporaryFolder folder;
+  Checkpoint checkpoint;
+  Model model;
+  Recipe recipe;
+  Matrix<std::int32_t> ids;
+};
+
+Recipe recipe_of(const std::string& method, OptionMap options = {{"bits", "3"}, {"group_size", "16"}}) {
+  Recipe recipe;
+  recipe.method = method;
+  recipe.options = std::move(options);
+  recipe.tune = TuneOptions{.steps = 0};
+  return recipe;
+}
+
+/// A device of the machine; nothing, and the line of a skip, where there is none.
+std::unique_ptr<WalkDevice> walk_device(const CudaOptions& options = {}) {
+  const CudaDevices found = cuda_devices();
+  if (found.problem.empty()) return cuda_walk_device(options);
+  std::printf("skipped: no GPU: %s\n", found.problem.c_str());
+  return nullptr;
+}
+
+bool same(const Kept& a, const Kept& b) {
+  if (a.matrices.size() != b.matrices.size()) return false;
+  for (const auto& [module, matrix] : a.matrices)
+    if (!same_codes(matrix, b.matrices.at(module))) return false;
+  return true;
+}
+
+/// Σ of the matrices' relative errors, and of codes that differ.
+struct Apart {
+  Apart(const Kept& here, const Kept& there) {
+    double a = 0, b = 0;
+    for (const auto& [module, matrix] : here.matrices) {
+      const QuantizedMatrix& other = there.matrices.at(module);
+      a += matrix.report.relative_error;
+      b += other.report.relative_error;
+      for (Index i = 0; i < matrix.codes.size(); ++i) differing += matrix.codes.data()[i] != other.codes.data()[i];
+      codes += matrix.codes.size();
+    }
+    objective = std::abs(b / a - 1);
+  }
+  double objective = 0;
+  Index differing = 0, codes = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a model by every method ends with the CPU's objective, and twice in the same bytes") {
+  const auto device = walk_device();
+  if (!device) return;
+  for (const Method& method : methods()) {
+    const std::string name(method.name);
+    INFO(name);
+    const Scene scene("llama_gqa", recipe_of(name));
+    const Kept here = scene.walk(nullptr), there = scene.walk(device.get());
+    REQUIRE(there.matrices.size() == here.matrices.size());
+    const Apart apart(here, there);
+    std::printf("%s: %lld of %lld codes differ, objectives by %.1e\n", name.c_str(),
+                static_cast<long long>(apart.differing), static_cast<long long>(apart.codes), apart.objective);
+    // `best` refines: its search takes another way after any rounding.
+    CHECK(apart.objective <= (name == "best" ? 3e-2 : 1e-4));
+    CHECK(same(there, scene.walk(device.get())));
+  }
+}
+
+TEST_CASE("architectures of every kind walk on the device") {
+  const auto device = walk_device();
+  if (!device) return;
+  for (const char* name : {"gemma2", "opt", "phi3_fused", "qwen3_qk_norm", "mistral_window"}) {
+    INFO(name);
+    const Scene scene(name, recipe_of("gptqv2"));
+    const Apart apart(scene.walk(nullptr), scene.walk(device.get()));
+    std::printf("%s: %lld of %lld codes differ, objectives by %.1e\n", name, static_cast<long long>(apart.differing),
+                static_cast<long long>(apart.codes), apart.objective);
+    CHECK(apart.objective <= 1e-4);
+  }
+}
+
+TEST_CASE("a run that goes on ends in the same bytes, on the device too") {
+  const auto device = walk_device();
+  if (!device) return;
+  for (const char* method : {"gptq", "gptqv2"}) {
+    const Scene scene("llama_gqa", recipe_of(method));
+    const Kept whole = scene.walk(device.get());
+    Kept rest = scene.walk(device.get(), &whole, 1);
+    CHECK(rest.matrices.size() < whole.matrices.size());
+    for (const auto& [module, matrix] : rest.matrices) CHECK(same_codes(matrix, whole.matrices.at(module)));
+  }
+}
+
+TEST_CASE("hidden states that the limit has no room for are spilled, with the same bytes") {
+  const auto roomy = walk_device();
+  if (!roomy) return;
+  const auto tight = walk_device({.device = 0, .memory_limit = Index{200} << 20});
+  const Scene scene("llama_gqa", recipe_of("gptqv2", {{"bits", "3"}, {"group_size", "16"}, {"alpha", "auto"}}));
+  const RunPlan plan = plan_over(cpu, scene.model, scene.recipe, 6, 24, tight.get());
+  CHECK(plan.device.name == tight->name());
+  CHECK(plan.device.resident == 0);  // less than what is set aside for the rest
+  CHECK(plan_over(cpu, scene.model, scene.recipe, 6, 24, roomy.get()).device.resident == 6 * 24);
+  CHECK(same(scene.walk(tight.get()), scene.walk(roomy.get())));
+}
+
+TEST_CASE("what the device cannot do is refused, what needs no data runs without") {
+  const auto device = walk_device();
+  if (!device) return;
+  Scene scene("llama_gqa", recipe_of("gptq"));
+  scene.recipe.tune = TuneOptions{.steps = 3};
+  CHECK(error_of([&] { scene.walk(device.get()); }).find("unsupported: cuda: ") == 0);
+  const Scene plain("llama_gqa", recipe_of("rtn"));
+  CHECK(same(plain.walk(device.get()), plain.walk(nullptr)));
+  CHECK(plan_over(cpu, plain.model, plain.recipe, 6, 24, device.get()).device.token_bytes == 0);
+}
