@@ -92,6 +92,25 @@ func (c *Context) Close() error {
 	return nil
 }
 
+// SetDevice says where quantizers that are made and jobs that are run from then on compute: "cpu", "cuda" or "cuda:N".
+// It fails, saying why, where this library or machine has no such device.
+func (c *Context) SetDevice(device string) error { return c.set("device", device) }
+
+// SetDeviceMemory limits what a quantizer or a job takes of the device's memory, in bytes; 0: what is free.
+func (c *Context) SetDeviceMemory(bytes uint64) error { return c.set("device_memory", fmt.Sprint(bytes)) }
+
+func (c *Context) set(name, value string) error {
+	var memory arena
+	defer memory.free()
+	first, second, err := memory.texts(name, value)
+	if err != nil {
+		return err
+	}
+	return c.call(func(raw unsafe.Pointer) C.ht_status {
+		return C.ht_context_set((*C.ht_context)(raw), first, second)
+	})
+}
+
 // SetLog tells log what is worth telling about everything made from this context, on the goroutine of the call that it
 // is about; nil: no more. The default is silence. Goroutines that share the context share its log.
 func (c *Context) SetLog(log func(level LogLevel, text string)) error {

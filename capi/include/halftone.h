@@ -44,7 +44,7 @@ extern "C" {
 
 /* Version of this interface: a program runs with a library of the same major and the same or a newer minor version. */
 #define HT_ABI_MAJOR 1
-#define HT_ABI_MINOR 1
+#define HT_ABI_MINOR 2
 
 /* ---- Status ----------------------------------------------------------------------------------------------------- */
 
@@ -156,8 +156,8 @@ typedef struct ht_format {
 typedef struct ht_feature {
   uint32_t struct_size;
   uint32_t flags;    /* 0 */
-  const char* name;  /* "isa", "products", "threads", "openmp", "cuda" */
-  const char* value; /* "avx512", "onednn", "8", "yes", "no" */
+  const char* name;  /* "isa", "products", "threads", "openmp", "cuda", "cuda_devices" */
+  const char* value; /* "avx512", "onednn", "8", "yes", "no", "not available: no NVIDIA driver is loaded" */
 } ht_feature;
 
 /* Row `index` of the list, from 0; HT_NOT_FOUND past its end. */
@@ -169,12 +169,17 @@ HT_API ht_status ht_feature_get(uint32_t index, ht_feature* feature);
 
 /* ---- Context ---------------------------------------------------------------------------------------------------- */
 
-/* Where work is done: threads, and later a device. Everything else is made from one and keeps what it needs of it, so a
+/* Where work is done: threads, and a device. Everything else is made from one and keeps what it needs of it, so a
  * context may be destroyed first. */
 typedef struct ht_context ht_context;
 
 /* threads: 0 takes what the machine offers this process. Results are the same bytes for any number. */
 HT_API ht_status ht_context_create(int32_t threads, ht_context** context);
+/* Since 1.2. For quantizers that are made, and jobs that are run, from then on. device: "cpu", "cuda" or "cuda:N", where
+ * matrices are solved and a job's blocks are run forward; weights, statistics and results stay in memory of the host.
+ * HT_UNSUPPORTED, with the reason, where this build or machine has no such device. device_memory: bytes of its memory
+ * that a quantizer or a job takes at most; "0": what is free. */
+HT_API ht_status ht_context_set(ht_context* context, const char* name, const char* value);
 /* Destroying NULL does nothing; so does destroying what is no handle. What another thread is using, or a callback's
  * own caller, is freed when that ends. The same holds for every ..._destroy. */
 HT_API void ht_context_destroy(ht_context* context);

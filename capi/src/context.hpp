@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 
+#include "halftone/backend/compute_device.hpp"
 #include "halftone/backend/cpu.hpp"
 #include "handle.hpp"
 
@@ -14,12 +15,16 @@ struct Shared {
   explicit Shared(int threads) : context(threads) {}
 
   Context<Cpu> context;
+  /// Where quantizers and jobs compute.
+  ComputeDevice device() const noexcept;
+  void set_device(const ComputeDevice& device) noexcept;
   /// Calls the log, if there is one; never under a lock.
   void log(std::int32_t level, const char* text) const noexcept;
   void set_log(ht_log_fn log, void* user) noexcept;
 
  private:
   mutable std::mutex mutex_;
+  ComputeDevice device_;
   ht_log_fn log_ = nullptr;
   void* user_ = nullptr;
 };
@@ -29,6 +34,7 @@ class MadeFromContext : public Handle {
   explicit MadeFromContext(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
   const std::shared_ptr<Shared>& shared() const noexcept { return shared_; }
   const Context<Cpu>& context() const noexcept { return shared_->context; }
+  ComputeDevice device() const noexcept { return shared_->device(); }
   void log(std::int32_t level, const char* text) const noexcept { shared_->log(level, text); }
 
  private:

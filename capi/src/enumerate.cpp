@@ -4,6 +4,7 @@
 
 #include "convert.hpp"
 #include "halftone/backend/cpu.hpp"
+#include "halftone/backend/cuda.hpp"
 #include "halftone/core/version.hpp"
 #include "halftone/format/format.hpp"
 #include "halftone/solver/quantizer.hpp"
@@ -80,7 +81,8 @@ const std::vector<NamedText>& feature_rows() {
                                   {"products", context.products()},
                                   {"threads", std::to_string(context.threads())},
                                   {"openmp", openmp},
-                                  {"cuda", "no"}};
+                                  {"cuda", cuda_devices().problem.empty() ? "yes" : "no"},
+                                  {"cuda_devices", cuda_devices_text()}};
   }();
   return rows;
 }

@@ -101,7 +101,8 @@ void run(ht_job& job) {
   std::optional<TensorsResult> sent;
   if (job.sink != nullptr) {
     const JobModel model(job);
-    sent = quantize_tensors(job.context(), model.of(job), job.recipe, job.ids.view(), receiver(job), reporter(job));
+    sent = quantize_tensors(job.context(), model.of(job), job.recipe, job.ids.view(), receiver(job), reporter(job),
+                            nullptr, job.device());
     report = sent->report;
   } else {
     require(!job.held, Status::InvalidArgument,
@@ -111,6 +112,7 @@ void run(ht_job& job) {
     RunOptions options = job.options;
     options.progress = reporter(job);
     options.ids = job.ids.view();
+    options.device = job.device();
     report = quantize_model(job.context(), job.model, job.output, job.recipe, options);
   }
   job.report = report_json(report).dump();
@@ -120,8 +122,9 @@ void run(ht_job& job) {
 
 std::string plan_text(const ht_job& job) {
   const JobModel model(job);
-  const RunPlan plan = plan_tensors(job.context(), model.of(job), job.recipe, job.ids.rows(), job.ids.cols());
-  return plan_json(plan, estimated_seconds(job.context(), plan)).dump();
+  const RunPlan plan =
+      plan_tensors(job.context(), model.of(job), job.recipe, job.ids.rows(), job.ids.cols(), job.device());
+  return plan_json(plan, job.device().cuda ? 0 : estimated_seconds(job.context(), plan)).dump();
 }
 
 std::string text_of(ht_job& job, std::string_view what) {

@@ -2,7 +2,7 @@
 
 #include "convert.hpp"
 #include "halftone/format/format.hpp"
-#include "halftone/solver/quantizer.hpp"
+#include "halftone/solver/cuda_quantizer.hpp"
 #include "result.hpp"
 #include "statistics.hpp"
 
@@ -31,14 +31,18 @@ struct ht_quantizer final : MadeFromContext {
   ht_quantizer(std::shared_ptr<Shared> from, const char* method)
       : MadeFromContext(std::move(from)),
         method(find_method(method)),
+        device(shared()->device()),
         options(this->method.make(context(), {})->options()) {}
 
   const Method& method;
+  const ComputeDevice device;
   OptionMap options;
 
   /// The quantizer with the options as they are; throws what they contradict.
   const Quantizer& made() {
-    if (quantizer_ == nullptr) quantizer_ = method.make(context(), options);
+    if (quantizer_ == nullptr)
+      quantizer_ = device.cuda ? make_quantizer(CudaOptions{device.ordinal, device.memory_limit}, method.name, options)
+                               : method.make(context(), options);
     return *quantizer_;
   }
   /// Options changed: what was made of the old ones is gone.

@@ -60,6 +60,8 @@ TEST_CASE("NULL in the place of every other pointer") {
   ht_context* const c = e.context;
   const std::vector<ht_status> results = {
       ht_context_create(0, nullptr),
+      ht_context_set(c, nullptr, "cpu"),
+      ht_context_set(c, "device", nullptr),
       ht_method_get(0, nullptr),
       ht_option_get(nullptr, 0, nullptr),
       ht_option_get("gptq", 0, nullptr),
@@ -188,6 +190,13 @@ TEST_CASE("names, values and sizes that are wrong") {
   CHECK(ht_statistics_create(e.context, -5, 1, &e.new_statistics) == HT_INVALID_ARGUMENT);
   CHECK(ht_statistics_create(e.context, 5, 4, &e.new_statistics) == HT_INVALID_ARGUMENT);
   CHECK(ht_statistics_create(e.context, INT64_MAX, 1, &e.new_statistics) == HT_OUT_OF_MEMORY);
+  CHECK(ht_context_set(e.context, "nonsense", "1") == HT_NOT_FOUND);
+  CHECK(ht_context_set(e.context, "device", "tpu") == HT_INVALID_ARGUMENT);
+  CHECK(ht_context_set(e.context, "device", "cuda:99999") == HT_UNSUPPORTED);
+  CHECK(message(e.context).find("cuda:99999") != std::string::npos);
+  CHECK(ht_context_set(e.context, "device_memory", "-1") == HT_INVALID_ARGUMENT);
+  CHECK(ht_context_set(e.context, "device_memory", "40000000000") == HT_OK);
+  CHECK(ht_context_set(e.context, "device", "cpu") == HT_OK);
   CHECK(ht_quantizer_create(e.context, "gptq9", &e.new_quantizer) == HT_NOT_FOUND);
   CHECK(message(e.context).find("gptqv2") != std::string::npos);  // says what there is
   CHECK(ht_quantizer_set(e.quantizer, "nonsense", "1") == HT_NOT_FOUND);

@@ -96,6 +96,22 @@ TEST_CASE("every method ends with the CPU's objective") {
               static_cast<long long>(differing), static_cast<long long>(codes), worst);
 }
 
+TEST_CASE("sums and weights that are on the device, and a quantizer with a context of its own, give the same codes") {
+  HALFTONE_DEVICE_CASE(context);
+  const auto statistics = statistics_of(48, 200, 7);
+  const auto W = random_matrix<float>(9, 48, 8, 0.05);
+  const OptionMap options{{"bits", "3"}, {"group_size", "16"}};
+  const auto quantizer = make_quantizer(context, "gptqv2", options);
+  const QuantizedMatrix expected = quantizer->quantize(W, statistics);
+  const auto there = statistics_on(context, statistics);
+  CHECK(same_codes(quantizer->quantize(on_device(context, W), *quantizer->prepare(there)), expected));
+  const auto owning = make_quantizer(CudaOptions{}, "gptqv2", options);
+  CHECK(same_codes(owning->quantize(W, statistics), expected));
+  CHECK(owning->name() == "gptqv2");
+  CHECK(owning->moments() == quantizer->moments());
+  CHECK(owning->options() == quantizer->options());
+}
+
 TEST_CASE("singular moments climb the same ladder") {
   HALFTONE_DEVICE_CASE(context);
   InputStatistics<float> statistics(cpu, 70, Moments::Second);

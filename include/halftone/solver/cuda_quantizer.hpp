@@ -13,5 +13,8 @@ namespace halftone {
 /// also throw Status::OutOfMemory and Status::Device. The context must outlive the quantizer and what it prepares.
 std::unique_ptr<QuantizerOn<Cuda>> make_quantizer(const Context<Cuda>& context, std::string_view method,
                                                   const OptionMap& options);
+/// The same with a context of its own, which lives as long as the quantizer. Also throws what Context<Cuda> throws.
+std::unique_ptr<Quantizer> make_quantizer(const CudaOptions& context, std::string_view method,
+                                          const OptionMap& options);
 
 }  // namespace halftone

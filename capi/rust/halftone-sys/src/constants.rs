@@ -5,7 +5,7 @@ use crate::ht_status;
 /// Version of the interface that these bindings are of: major.
 pub const HT_ABI_MAJOR: u32 = 1;
 /// Version of the interface that these bindings are of: minor.
-pub const HT_ABI_MINOR: u32 = 1;
+pub const HT_ABI_MINOR: u32 = 2;
 
 // Status: what the functions return.
 pub const HT_OK: ht_status = 0;

@@ -15,6 +15,7 @@ extern "C" {
 
     pub fn ht_context_create(threads: i32, context: *mut *mut ht_context) -> ht_status;
     pub fn ht_context_destroy(context: *mut ht_context);
+    pub fn ht_context_set(context: *mut ht_context, name: *const c_char, value: *const c_char) -> ht_status;
     pub fn ht_context_set_log(context: *mut ht_context, log: ht_log_fn, user: *mut c_void) -> ht_status;
     pub fn ht_message(handle: *const c_void, buffer: *mut c_char, capacity: usize) -> usize;
 

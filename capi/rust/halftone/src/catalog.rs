@@ -74,7 +74,7 @@ pub struct Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Feature {
-    /// "isa", "products", "threads", "openmp", "cuda".
+    /// "isa", "products", "threads", "openmp", "cuda", "cuda_devices".
     pub name: &'static str,
     /// "avx512", "onednn", "8", "yes", "no".
     pub value: &'static str,

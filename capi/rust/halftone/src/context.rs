@@ -54,6 +54,23 @@ impl Context {
         Ok(Context { raw, shared: Arc::new(Shared::default()) })
     }
 
+    /// Where quantizers that are made and jobs that are run from now on compute: `cpu`, `cuda` or `cuda:N`. Fails, saying
+    /// why, where this library or machine has no such device.
+    pub fn set_device(&self, device: &str) -> Result<()> {
+        self.set("device", device)
+    }
+
+    /// Bytes of the device's memory that a quantizer or a job takes at most; 0: what is free.
+    pub fn set_device_memory(&self, bytes: u64) -> Result<()> {
+        self.set("device_memory", &bytes.to_string())
+    }
+
+    fn set(&self, name: &str, value: &str) -> Result<()> {
+        let (name, value) = (text::c_string(name)?, text::c_string(value)?);
+        // SAFETY: a live handle and strings.
+        self.call(|raw| unsafe { ffi::ht_context_set(raw, name.as_ptr(), value.as_ptr()) })
+    }
+
     /// Tells `log` what is worth telling about everything made from this context, on the thread of the call that it is
     /// about. The default is silence.
     ///
