@@ -36,6 +36,8 @@ CpuKernels chosen_kernels(std::string_view wanted) {
   if (found == tables.front()) {
     chosen.products = "onednn";
     chosen.linear_f32.gemm = gemm_onednn;
+    chosen.half.units = half_units_onednn();
+    if (*chosen.half.units != '\0') chosen.half.gemm = gemm_half_onednn;
   }
 #endif
   return chosen;

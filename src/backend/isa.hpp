@@ -25,4 +25,10 @@ CpuKernels chosen_kernels(std::string_view wanted);
 void gemm_onednn(bool transpose_a, bool transpose_b, Index m, Index n, Index k, float alpha, const float* A, Index lda,
                  const float* B, Index ldb, float beta, float* C, Index ldc);
 
+/// HalfKernels::units of this processor as oneDNN may use it (ONEDNN_MAX_CPU_ISA in the environment lowers that).
+const char* half_units_onednn() noexcept;
+/// HalfKernels::gemm by oneDNN. Only inside parallel_for.
+void gemm_half_onednn(bool transpose_a, bool transpose_b, Index m, Index n, Index k, const BFloat16* A, Index lda,
+                      const BFloat16* B, Index ldb, bool add, float* C, Index ldc);
+
 }  // namespace halftone::detail

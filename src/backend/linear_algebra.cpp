@@ -16,4 +16,13 @@ HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)
 #undef HALFTONE_INSTANTIATE
 
+template void narrow<BFloat16>(const Context<Cpu>&, MatrixView<const float>, MatrixView<BFloat16>);
+#define HALFTONE_INSTANTIATE(T)                                                                                    \
+  template void gemm<T>(const Context<Cpu>&, Transpose, Transpose, MatrixView<const T>, MatrixView<const T>, bool, \
+                        MatrixView<float>);                                                                        \
+  template void add_squares<T>(const Context<Cpu>&, MatrixView<const T>, MatrixView<float>);
+HALFTONE_INSTANTIATE(BFloat16)
+HALFTONE_INSTANTIATE(Float16)
+#undef HALFTONE_INSTANTIATE
+
 }  // namespace halftone

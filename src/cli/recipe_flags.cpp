@@ -44,6 +44,12 @@ Recipe recipe_of(const RecipeArguments& arguments) {
   if (arguments.format) recipe.format = *arguments.format;
   for (const auto& [name, value] : arguments.options) recipe.options[name] = value;
   lay_over(recipe.budget, arguments);
+  if (arguments.compute) {
+    const auto compute = parse_word<Compute>(*arguments.compute);
+    require(compute.has_value(), Status::InvalidArgument, "--compute is '", *arguments.compute,
+            "', wanted auto, float or bf16");
+    recipe.compute = *compute;
+  }
   if (arguments.effort) {
     const auto effort = parse_word<Effort>(*arguments.effort);
     require(effort.has_value(), Status::InvalidArgument, "--effort is '", *arguments.effort,
@@ -103,6 +109,11 @@ void add_recipe_flags(CLI::App& command, RecipeArguments& arguments) {
       ->expected(1)
       ->allow_extra_args(false)
       ->take_all();
+  command
+      .add_option("--compute", arguments.compute,
+                  "what calibration multiplies: float; bf16, numbers rounded to bfloat16; auto: bf16 where the "
+                  "processor has units for it and the weights are 16-bit [default auto]")
+      ->type_name("WORD");
   command
       .add_option("--effort", arguments.effort,
                   "how long to tune what the method found: low, not at all; medium, 100 steps a block; high, 150 at "

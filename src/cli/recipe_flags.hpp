@@ -18,7 +18,7 @@ struct RecipeArguments {
   std::optional<double> target_bits;
   std::optional<std::string> budget;
   std::vector<std::string> shares;  ///< "down_proj=0.25"
-  std::optional<std::string> tune, effort;
+  std::optional<std::string> tune, effort, compute;
 };
 
 struct CalibrationArguments {
@@ -27,8 +27,8 @@ struct CalibrationArguments {
   std::optional<std::uint64_t> seed;
 };
 
-/// Adds --method, --format, --recipe, --keep, --layer, --target-bits, --budget, --budget-share, --effort and --tune;
-/// not the options of methods (add_method_flags).
+/// Adds --method, --format, --recipe, --keep, --layer, --target-bits, --budget, --budget-share, --compute, --effort and
+/// --tune; not the options of methods (add_method_flags).
 void add_recipe_flags(CLI::App& command, RecipeArguments& arguments);
 /// Adds --calibration, --windows, --window-length and --seed.
 void add_calibration_flags(CLI::App& command, CalibrationArguments& arguments);

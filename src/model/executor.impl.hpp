@@ -1,6 +1,8 @@
 // The bodies of executor.hpp, which each backend compiles once.
 #pragma once
 
+#include <utility>  // as_const
+
 #include "halftone/model/executor.hpp"
 #include "model/block_operands.hpp"
 
@@ -15,6 +17,8 @@ struct OpRunner {
   const RotaryTable<S, Backend>& rotary;
   Index length;
   std::span<const MatrixView<S>> slots;
+  std::span<const Matrix<BFloat16>> halves;
+  RoundedInput& rounded;
 
   MatrixView<S> view(const Operand& operand) const {
     return slots[static_cast<std::size_t>(operand.slot)].middle_cols(operand.column, operand.width);
@@ -32,8 +36,26 @@ struct OpRunner {
   }
   void operator()(const LinearOp& op) const {
     const auto index = static_cast<std::size_t>(op.linear);
-    gemm<S>(context, Transpose::No, Transpose::Yes, S(1), in(op.in), weights.linears[index].view(), S(0), view(op.out));
+    if (halves.empty() || halves[index].empty())
+      gemm<S>(context, Transpose::No, Transpose::Yes, S(1), in(op.in), weights.linears[index].view(), S(0),
+              view(op.out));
+    else
+      multiply_half(op);
     if (!weights.biases[index].empty()) add_bias<S>(context, weights.biases[index].data(), view(op.out));
+  }
+  void multiply_half(const LinearOp& op) const {
+    if constexpr (std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>) {
+      const MatrixView<const S> x = in(op.in);
+      if (!(rounded.operand == op.in)) {
+        if (rounded.values.rows() < x.rows || rounded.values.cols() != x.cols)
+          rounded.values = Matrix<BFloat16>(x.rows, x.cols);
+        narrow(context, x, rounded.values.view().middle_rows(0, x.rows));
+        rounded.operand = op.in;
+      }
+      gemm<BFloat16>(context, Transpose::No, Transpose::Yes,
+                     std::as_const(rounded.values).view().middle_rows(0, x.rows),
+                     halves[static_cast<std::size_t>(op.linear)].view(), false, view(op.out));
+    }
   }
   void operator()(const RopeOp& op) const {
     apply_rotary<S>(context, in(op.in), rotary, op.heads, length, view(op.out));
@@ -63,6 +85,7 @@ void BlockRunner<S, Backend>::run(Index first, Index last, const BlockWeights<S,
           first, " .. ", last, ", wanted a range in 0 .. ", program_->size());
   detail::require_weights(*program_, weights);
   const Index rows = detail::chunk_rows<S>(*program_, slots, length_);
+  rounded_.operand.slot = -1;
   std::vector<MatrixView<S>> views(slots.begin(), slots.end());
   for (Index i = first; i < last; ++i) {
     const Op& op = program_->ops[static_cast<std::size_t>(i)];
@@ -75,7 +98,8 @@ void BlockRunner<S, Backend>::run(Index first, Index last, const BlockWeights<S,
     for (const Operand& operand : operands_read(op))
       require(views[static_cast<std::size_t>(operand.slot)].data != nullptr, Status::ShapeMismatch, "block: operation ",
               i, " reads slot ", operand.slot, ", which has no data");
-    std::visit(detail::OpRunner<S, Backend>{*context_, weights, rotary_, length_, views}, op);
+    std::visit(detail::OpRunner<S, Backend>{*context_, weights, rotary_, length_, views, halves_, rounded_}, op);
+    if (rounded_.operand.slot == static_cast<int>(out)) rounded_.operand.slot = -1;  // written over
   }
 }
 

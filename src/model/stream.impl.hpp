@@ -35,6 +35,21 @@ inline Index chunks_at_once(Index chunks, Index chunk_bytes, int threads) {
   return chunks >= threads && chunk_bytes <= most_bytes / threads ? threads : 1;
 }
 
+/// The linears of ops [first, last) rounded to bfloat16, by their index; the others empty.
+template <class S, class Backend>
+std::vector<Matrix<BFloat16>> rounded_linears(const Context<Backend>& context, const BlockProgram& program,
+                                              const BlockWeights<S, Backend>& weights, Index first, Index last) {
+  std::vector<Matrix<BFloat16>> halves(program.linears.size());
+  if constexpr (std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>) {
+    for (Index op = first; op < last; ++op)
+      if (const auto* linear = std::get_if<LinearOp>(&program.ops[static_cast<std::size_t>(op)])) {
+        const auto index = static_cast<std::size_t>(linear->linear);
+        halves[index] = rounded_to_bfloat(context, weights.linears[index]);
+      }
+  }
+  return halves;
+}
+
 inline std::vector<int> both(std::vector<int> a, const std::vector<int>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -82,7 +97,11 @@ inline Index stream_bytes(const BlockProgram& program, Index tokens, Index lengt
 template <class S, class Backend>
 Stream<S, Backend>::Stream(const Context<Backend>& context, halftone::Matrix<S> hidden, Index length,
                            const StreamOptions& options)
-    : context_(&context), tokens_(hidden.rows()), length_(length), resident_(options.resident) {
+    : context_(&context),
+      tokens_(hidden.rows()),
+      length_(length),
+      resident_(options.resident),
+      products_(options.products) {
   require(length > 0 && tokens_ > 0 && tokens_ % length == 0, Status::ShapeMismatch, "stream: got ", tokens_,
           " tokens, wanted one or more whole windows of ", length);
   windows_at_once_ = options.windows_at_once > 0 ? options.windows_at_once : chunk_windows<Backend>(length);
@@ -110,7 +129,9 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
     auto& matrix = slots_[static_cast<std::size_t>(slot)];
     if (matrix.empty()) matrix = allocated(program_->slot_widths[static_cast<std::size_t>(slot)]);
   }
+  if (products_ == ProductType::BFloat16) halves_ = detail::rounded_linears(*context_, *program_, weights, at_, target);
   run_chunks(weights, target);
+  halves_.clear();
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (!detail::contains(live, static_cast<int>(i))) slots_[i] = {};
   at_ = target;
@@ -131,7 +152,9 @@ class Stream<S, Backend>::ChunkRunner {
         target_(target),
         runner_(*stream.context_, *stream.program_, stream.length_),
         views_(stream.slots_.size()),
-        chunk_(stream.slots_.size()) {}
+        chunk_(stream.slots_.size()) {
+    runner_.multiply_halves(stream.halves_);
+  }
 
   void run(Index first, Index rows) {
     const std::vector<int> live = live_slots(program(), stream_.at_);

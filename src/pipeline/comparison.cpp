@@ -116,7 +116,8 @@ class Comparison {
       if (!contender.tunes()) together_.push_back(&contender);
     }
     if (full_is_needed([](const Contender& contender) { return contender.needs_full_in(0); }))
-      full_.emplace(context, model.embed(context, calibration), calibration.cols);
+      full_.emplace(context, model.embed(context, calibration), calibration.cols,
+                    StreamOptions{.products = products_of_full()});
   }
 
   void run();
@@ -129,6 +130,8 @@ class Comparison {
   bool full_is_needed(Test&& test) const {
     return std::any_of(contenders_.begin(), contenders_.end(), test);
   }
+  /// What all recipes that read the full-precision stream multiply.
+  ProductType products_of_full() const;
   /// The full-precision stream at the stage's inputs.
   Stream<float>* full_at(Index block, std::size_t stage, const BlockWeights<float>& original);
 
@@ -141,6 +144,18 @@ class Comparison {
   std::optional<Stream<float>> evaluation_;  ///< of the original
   std::optional<Stream<float>> full_;        ///< calibration, only while a recipe asks for cross moments
 };
+
+ProductType Comparison::products_of_full() const {
+  const Contender* first = nullptr;
+  for (const Contender* contender : together_) {
+    if (!contender->needs_full_in(0)) continue;
+    if (first == nullptr) first = contender;
+    require(contender->products() == first->products(), Status::InvalidArgument, "compare: ", first->name(), " and ",
+            contender->name(),
+            " share one full-precision stream and differ in what it multiplies, wanted the same --compute");
+  }
+  return first == nullptr ? ProductType::Float : first->products();
+}
 
 Stream<float>* Comparison::full_at(Index block, std::size_t stage, const BlockWeights<float>& original) {
   if (!full_) return nullptr;

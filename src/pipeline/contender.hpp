@@ -17,6 +17,7 @@ class Contender {
   const std::string& name() const { return result_.name; }
   /// True if the recipe tunes: it then walks through the model by itself, before or after the others.
   bool tunes() const { return plan_.tune.steps > 0; }
+  ProductType products() const { return plan_.products; }
   /// Puts the streams at the embedding: calibration [windows, length] (empty where no recipe needs it) and the hidden
   /// states of the evaluation.
   void begin(MatrixView<const std::int32_t> calibration, const Stream<float>& evaluation);

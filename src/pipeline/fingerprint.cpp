@@ -60,7 +60,10 @@ json run_fingerprint(const Context<Cpu>& context, const Model& model, const RunP
   std::uint64_t tokens = 0;
   for (Index window = 0; window < ids.rows; ++window)
     tokens = hash_of(std::span<const std::int32_t>(ids.row(window), static_cast<std::size_t>(ids.cols)), tokens);
-  json backend = {{"instruction_set", context.isa()}, {"products", context.products()}};
+  json backend = {{"instruction_set", context.isa()},
+                  {"products", context.products()},
+                  {"half_units", context.half_units()},
+                  {"compute", plan.products == ProductType::BFloat16 ? "bf16" : "float"}};
   if (!plan.device.name.empty()) backend["device"] = plan.device.name;
   return {{"halftone", library_version()},
           {"backend", std::move(backend)},

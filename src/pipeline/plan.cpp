@@ -162,6 +162,24 @@ void plan_tensors(const TensorSource& source, RunPlan& plan) {
   }
 }
 
+/// True if every linear of the blocks is stored in 16 bit.
+bool has_half_weights(const Model& model) {
+  const TensorSource& source = model.checkpoint().tensors();
+  for (Index block = 0; block < model.blocks(); ++block)
+    for (const LinearInfo& linear : model.program(block).linears) {
+      const TensorInfo* tensor = source.find(linear.module + ".weight");
+      if (tensor != nullptr && dtype_bits(tensor->dtype) != 16) return false;
+    }
+  return true;
+}
+
+/// Tuning is left to float unless bf16 is asked for: its own products are float, and take the most time.
+ProductType product_type(const Context<Cpu>& context, const Model& model, Compute wanted, bool tunes) {
+  const bool gains = *context.half_units() != '\0' && !tunes && has_half_weights(model);
+  const bool half = wanted == Compute::BFloat16 || (wanted == Compute::Auto && gains);
+  return half ? ProductType::BFloat16 : ProductType::Float;
+}
+
 void plan_totals(RunPlan& plan) {
   Index code_bits = 0, stored_bytes = 0;
   for (const auto& stages : plan.blocks)
@@ -251,6 +269,7 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
           "without data (rtn)");
   require(plan.streams() == 0 || !no_data, Status::InvalidArgument, asking,
           ": needs calibration data, got none (--calibration FILE)");
+  plan.products = product_type(context, model, recipe.compute, plan.tune.steps > 0);
   plan_cost(context, model, plan);
   return plan;
 }

@@ -54,8 +54,9 @@ MemoryEstimate block_memory(const BlockProgram& program, const std::vector<Plann
   MemoryEstimate moving;  // streams on their way from one stage to the next
   if (plan.streams() > 0) {
     moving.weights = plan.streams() * parameter_bytes(program);
+    const Index rounded = plan.products == ProductType::BFloat16 ? parameter_bytes(program) / 2 : 0;
     moving.streams = plan.streams() * stream_bytes(program, plan.tokens(), plan.length, threads) +
-                     product_bytes(program, plan, threads);
+                     product_bytes(program, plan, threads) + rounded;
   }
   keep_larger(most, moving);
   for (const PlannedStage& stage : stages) {

@@ -129,6 +129,11 @@ Recipe read_recipe(const json& document, const std::string& who, const Recipe& b
   }
   if (const json* calibration = fields.find("calibration")) read_calibration(*calibration, who, recipe.calibration);
   read_budget(fields, recipe.budget);
+  std::string compute(word_of(recipe.compute));
+  fields.read("compute", compute);
+  const auto parsed = parse_word<Compute>(compute);
+  fields.check(parsed.has_value(), "compute", compute, "auto, float or bf16");
+  recipe.compute = *parsed;
   read_tune(fields, recipe.tune);
   fields.finish();
   return recipe;
@@ -178,7 +183,8 @@ json recipe_json(const Recipe& recipe) {
                      {"seed", or_null(windows.seed)}}},
                    {"target_bits", recipe.budget.target_bits},
                    {"budget", word_of(recipe.budget.rule)},
-                   {"budget_shares", recipe.budget.shares}};
+                   {"budget_shares", recipe.budget.shares},
+                   {"compute", word_of(recipe.compute)}};
   if (recipe.tune) document["tune"] = tune_json(*recipe.tune);
   return document;
 }

@@ -9,6 +9,18 @@
 
 namespace halftone {
 
+/// What a run's streams and statistics multiply on a backend: rounded numbers on the CPU only.
+template <class Backend>
+ProductType products_on(const RunPlan& plan) {
+  return std::same_as<Backend, Cpu> ? plan.products : ProductType::Float;
+}
+/// How its streams are kept.
+template <class Backend>
+StreamOptions stream_options(const RunPlan& plan, StreamOptions options = {}) {
+  options.products = products_on<Backend>(plan);
+  return options;
+}
+
 /// A stream before block 0. ids [windows, length].
 template <class Backend>
 Stream<float, Backend> embedded(const WalkContexts<Backend>& contexts, const Model& model,

@@ -21,7 +21,8 @@ Walk<Backend>::Walk(const WalkContexts<Backend>& contexts, const Model& model, c
       recording_(output.finished_blocks(), output, meter),
       weights_(contexts.host, model, plan, reading, meter.trace()),
       quantised_(contexts, model, plan, ids, meter.trace(), options) {
-  if (plan.streams() == 2) full_ = embedded(contexts, model, ids, meter.trace(), options);
+  if (plan.streams() == 2)
+    full_ = embedded(contexts, model, ids, meter.trace(), stream_options<Backend>(plan, options));
 }
 
 template <class Backend>

@@ -49,12 +49,18 @@ class Alarms {
 TEST_CASE("products survive the signals of the program") {
   const Context<Cpu> context(2);
   const Matrix<float> A = random_matrix<float>(192, 256, 1), B = random_matrix<float>(256, 160, 2);
+  const Matrix<BFloat16> A16 = rounded_to_bfloat(context, A), B16 = rounded_to_bfloat(context, B);
+  const bool halves = GENERATE(false, true);
   const auto product = [&] {
     Matrix<float> C(192, 160, 0.0f);
-    gemm<float>(context, Transpose::No, Transpose::No, 1, A.view(), B.view(), 0, C.view());
+    if (halves)
+      gemm<BFloat16>(context, Transpose::No, Transpose::No, A16, B16, false, C);
+    else
+      gemm<float>(context, Transpose::No, Transpose::No, 1, A.view(), B.view(), 0, C.view());
     return C;
   };
   const Matrix<float> wanted = product();
+  handled = 0;
   int wrong = 0, products = 0;
   {
     const Alarms alarms;

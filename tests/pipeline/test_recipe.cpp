@@ -24,7 +24,8 @@ constexpr const char* full_recipe = R"({
   "calibration": {"file": "text.jsonl", "windows": 16, "window_length": 64, "seed": 7},
   "target_bits": 3.25,
   "budget": "paper",
-  "budget_shares": {"down_proj": 0.5, "self_attn.q_proj": 2}
+  "budget_shares": {"down_proj": 0.5, "self_attn.q_proj": 2},
+  "compute": "bf16"
 })";
 
 }  // namespace
@@ -37,6 +38,7 @@ TEST_CASE("a recipe survives being written and read") {
   CHECK(recipe.calibration.windows.seed == 7);
   CHECK(recipe.budget.target_bits == 3.25);
   CHECK(recipe.budget.rule == BudgetRule::Paper);
+  CHECK(recipe.compute == Compute::BFloat16);
   CHECK(recipe.budget.shares.at("self_attn.q_proj") == 2);
   const json canonical = recipe_json(recipe);
   CHECK(canonical == json::parse(full_recipe));

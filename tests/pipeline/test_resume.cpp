@@ -174,6 +174,7 @@ TEST_CASE("an unfinished run is not touched without a wish to resume") {
 
 TEST_CASE("a resume of another model, recipe or data set is refused and says what differs") {
   Scene scene;
+  scene.recipe.compute = Compute::Float;
   const auto out = scene.folder / "out";
   expect_error(Status::Cancelled, {}, [&] { scene.run_until(out, 12); });
   const auto before = contents(out.string() + ".partial");
@@ -187,6 +188,9 @@ TEST_CASE("a resume of another model, recipe or data set is refused and says wha
   scene.recipe = recipe;
   scene.recipe.options["damping"] = "0.02";
   refused("/recipe/methods/gptq/0/damping");
+  scene.recipe = recipe;
+  scene.recipe.compute = Compute::BFloat16;
+  refused("/backend/compute");
   scene.recipe = recipe;
   scene.recipe.method = "rtn";
   refused("/calibration");

@@ -162,3 +162,36 @@ TEST_CASE("several threads may read at once") {
   for (const auto& copy : seen) CHECK(copy == seen[0]);
   CHECK(seen[0](63, 1) == seen[0](1, 63));
 }
+
+TEST_CASE("statistics of rounded inputs are the moments of those, and of the rounded differences") {
+  const Context<Cpu> context(2);
+  const auto X = random_inputs<float>(90, 37, 11), X_fp = random_inputs<float>(90, 37, 12);
+  InputStatistics<float> statistics(context, 37, Moments::HeldOut, ProductType::BFloat16);
+  statistics.add(X.view().middle_rows(0, 60), X_fp.view().middle_rows(0, 60));
+  statistics.add_held_out(X.view().middle_rows(60, 30), X_fp.view().middle_rows(60, 30));
+  Matrix<float> rounded(90, 37), difference(90, 37);
+  for (Index i = 0; i < X.size(); ++i) {
+    rounded.data()[i] = static_cast<float>(BFloat16(X.data()[i]));
+    difference.data()[i] = static_cast<float>(BFloat16(X_fp.data()[i] - X.data()[i]));
+  }
+  CHECK(relative_difference(statistics.second_moments(), naive_moments(rounded, rounded)) < 2e-6);
+  CHECK(relative_difference(statistics.cross_moments(), naive_moments(difference, rounded)) < 2e-6);
+  const Matrix<float> last(std::as_const(rounded).view().middle_rows(60, 30));
+  CHECK(relative_difference(statistics.held_out()->second_moments(), naive_moments(last, last)) < 2e-6);
+  CHECK_THROWS_WITH((InputStatistics<double>(context, 3, Moments::Second, ProductType::BFloat16)),
+                    Catch::Contains("float on the CPU"));
+}
+
+TEMPLATE_TEST_CASE("16-bit inputs are added as they are", "", BFloat16, Float16) {
+  const Context<Cpu> context(2);
+  const auto values = random_inputs<float>(90, 37, 13);
+  Matrix<TestType> X(90, 37);
+  Matrix<float> widened(90, 37);
+  for (Index i = 0; i < X.size(); ++i) widened.data()[i] = static_cast<float>(X.data()[i] = TestType(values.data()[i]));
+  InputStatistics<float> statistics(context, 37, Moments::Second);
+  statistics.add<TestType>(X.view());
+  CHECK(statistics.tokens() == 90);
+  CHECK(relative_difference(statistics.second_moments(), naive_moments(widened, widened)) < 2e-6);
+  X(7, 3) = TestType(std::numeric_limits<float>::infinity());
+  CHECK_THROWS_WITH(statistics.add<TestType>(X.view()), Catch::Contains("token 7") && Catch::Contains("column 3"));
+}

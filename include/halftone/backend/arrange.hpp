@@ -1,14 +1,14 @@
 // Primitives that move and reduce matrices: bound by memory, a few lines each. All memory is the backend's.
 #pragma once
 
-#include <bit>    // bit_cast
-#include <cmath>  // isfinite
+#include <bit>  // bit_cast
 #include <cstdint>
 #include <optional>
 #include <type_traits>
 #include <vector>
 
 #include "halftone/backend/cpu.hpp"
+#include "halftone/core/float16.hpp"
 
 namespace halftone {
 
@@ -126,17 +126,44 @@ class RunningSum<Cpu> {
   double sum_ = 0;
 };
 
-/// The first NaN or infinite element of A in row-major order, if there is one.
+namespace detail {
+/// A number's bits, and which of them are all set in NaN and infinities.
+template <class S>
+struct Exponent;
+template <>
+struct Exponent<float> {
+  using Bits = std::uint32_t;
+  static constexpr Bits mask = 0x7f800000u;
+};
+template <>
+struct Exponent<double> {
+  using Bits = std::uint64_t;
+  static constexpr Bits mask = 0x7ff0000000000000u;
+};
+template <>
+struct Exponent<BFloat16> {
+  using Bits = std::uint16_t;
+  static constexpr Bits mask = 0x7f80u;
+};
+template <>
+struct Exponent<Float16> {
+  using Bits = std::uint16_t;
+  static constexpr Bits mask = 0x7c00u;
+};
+}  // namespace detail
+
+/// The first NaN or infinite element of A in row-major order, if there is one. S: float, double, BFloat16, Float16.
 template <class S>
 std::optional<Position> find_nonfinite(const Context<Cpu>& context, MatrixView<const S> A) {
-  using Bits = std::conditional_t<sizeof(S) == 4, std::uint32_t, std::uint64_t>;
-  constexpr Bits exponent = sizeof(S) == 4 ? Bits{0x7f800000u} : static_cast<Bits>(0x7ff0000000000000u);
+  using Bits = typename detail::Exponent<S>::Bits;
+  constexpr Bits exponent = detail::Exponent<S>::mask;
   const Index unit = detail::rows_of_unit(A.cols), units = (A.rows + unit - 1) / unit;
   std::vector<Index> bad(static_cast<std::size_t>(units), -1);  // first row of each unit that holds one
   parallel_for(context.threads(), units, [&](Index u) {
     for (Index r = u * unit; r < std::min(A.rows, (u + 1) * unit); ++r) {
       Bits found = 0;  // an OR of comparisons: it vectorises, which a sum of floats does not
-      for (Index j = 0; j < A.cols; ++j) found |= (std::bit_cast<Bits>(A(r, j)) & exponent) == exponent ? 1u : 0u;
+      for (Index j = 0; j < A.cols; ++j)
+        found = static_cast<Bits>(found | ((std::bit_cast<Bits>(A(r, j)) & exponent) == exponent));
       if (found != 0) {
         bad[static_cast<std::size_t>(u)] = r;
         return;
@@ -145,7 +172,7 @@ std::optional<Position> find_nonfinite(const Context<Cpu>& context, MatrixView<c
   });
   for (Index r : bad)
     for (Index j = 0; r >= 0 && j < A.cols; ++j)
-      if (!std::isfinite(A(r, j))) return Position{r, j};
+      if ((std::bit_cast<Bits>(A(r, j)) & exponent) == exponent) return Position{r, j};
   return std::nullopt;
 }
 

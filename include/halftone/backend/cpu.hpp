@@ -36,6 +36,9 @@ class Context<Cpu> {
   const char* isa() const noexcept { return kernels_->isa; }
   /// Who multiplies matrices of float: "onednn" or "eigen".
   const char* products() const noexcept { return kernels_->products; }
+  /// Units of the processor that multiply 16-bit numbers: "amx", "avx512_bf16", or "" where it has none or no library
+  /// for them was found.
+  const char* half_units() const noexcept { return kernels_->half.units; }
 
   /// Uninitialised [rows, cols].
   template <class T>

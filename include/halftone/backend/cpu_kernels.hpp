@@ -18,6 +18,7 @@
 #include "halftone/backend/nn_backward_kernels.hpp"
 #include "halftone/backend/nn_kernels.hpp"
 #include "halftone/backend/refine_kernels.hpp"
+#include "halftone/core/float16.hpp"
 
 namespace halftone::detail {
 
@@ -40,6 +41,20 @@ struct LinearKernels {
   /// W [rows, n] := W R⁻¹, or W R⁻ᵀ if `transposed`, for upper R [n, n], by substitution. `tile`: n · row_lanes<S>
   /// numbers, 64-byte aligned.
   void (*solve_rows)(bool transposed, Index n, const S* R, Index ldr, Index rows, S* W, Index ldw, S* tile);
+};
+
+/// Products of 16-bit matrices with sums in float, and runs of numbers from one width to the other.
+struct HalfKernels {
+  const char* units;  ///< of the processor that `gemm` runs on: "amx" or "avx512_bf16"; "" where it is null
+  /// C [m, n] = op(A) [m, k] · op(B) [k, n], plus C if `add`. Row-major as in LinearKernels. Null: none, widen first.
+  void (*gemm)(bool transpose_a, bool transpose_b, Index m, Index n, Index k, const BFloat16* A, Index lda,
+               const BFloat16* B, Index ldb, bool add, float* C, Index ldc);
+  void (*narrow)(Index n, const float* x, BFloat16* y);  ///< y = x rounded, half to even
+  void (*widen_bf16)(Index n, const BFloat16* x, float* y);
+  void (*widen_f16)(Index n, const Float16* x, float* y);
+
+  void widen(Index n, const BFloat16* x, float* y) const { widen_bf16(n, x, y); }
+  void widen(Index n, const Float16* x, float* y) const { widen_f16(n, x, y); }
 };
 
 /// One block of columns in which diffuse_block (quantize.hpp) rounds and diffuses; its matrices start at the first row
@@ -75,6 +90,7 @@ struct CpuKernels {
   const char* products;  ///< who multiplies matrices of float: "onednn" or "eigen"
   LinearKernels<float> linear_f32;
   LinearKernels<double> linear_f64;
+  HalfKernels half;
   QuantizeKernels<float> quantize_f32;
   QuantizeKernels<double> quantize_f64;
   NnKernels<float> nn_f32;

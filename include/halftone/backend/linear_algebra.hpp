@@ -8,6 +8,12 @@ namespace halftone {
 
 enum class Transpose : bool { No, Yes };
 
+/// What the large products of a calibration multiply; their sums are float.
+enum class ProductType : std::uint8_t {
+  Float,     ///< numbers as they are
+  BFloat16,  ///< numbers rounded to bfloat16 first
+};
+
 /// C = alpha · op(A) · op(B) + beta · C.  C [m, n], op(A) [m, k], op(B) [k, n]; all host memory, row-major. beta = 0
 /// ignores what C held, NaN included. S is float or double. Throws Status::ShapeMismatch. C must not overlap A or B.
 template <class S>
@@ -19,6 +25,27 @@ void gemm(const Context<Cpu>& context, Transpose a, Transpose b, S alpha, Matrix
 template <class S>
 void gemm_upper(const Context<Cpu>& context, Transpose a, Transpose b, S alpha, MatrixView<const S> A,
                 MatrixView<const S> B, S beta, MatrixView<S> C);
+
+/// y = x rounded, half to even. T is BFloat16. Equal shapes, or Status::ShapeMismatch.
+template <class T>
+void narrow(const Context<Cpu>& context, MatrixView<const float> x, MatrixView<T> y);
+
+inline Matrix<BFloat16> rounded_to_bfloat(const Context<Cpu>& context, MatrixView<const float> x) {
+  Matrix<BFloat16> y(x.rows, x.cols);
+  narrow<BFloat16>(context, x, y.view());
+  return y;
+}
+
+/// C = op(A) · op(B) + (C if `add`) for 16-bit A and B, Float16 or BFloat16: products of two numbers are exact, their
+/// sums float. By the processor's own units for bfloat16 where it has them (Context::half_units), else widened tile by
+/// tile. Otherwise as gemm above.
+template <class T>
+requires(sizeof(T) == 2) void gemm(const Context<Cpu>& context, Transpose a, Transpose b, MatrixView<const T> A,
+                                   MatrixView<const T> B, bool add, MatrixView<float> C);
+
+/// C += XᵀX on and above the diagonal, for 16-bit X [tokens, n]; what is below it is undefined afterwards.
+template <class T>
+void add_squares(const Context<Cpu>& context, MatrixView<const T> X, MatrixView<float> C);
 
 /// Copies the upper triangle of square A onto the lower.
 template <class S>

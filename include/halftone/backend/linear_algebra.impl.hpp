@@ -10,8 +10,8 @@ namespace detail {
 /// Threads that a product is worth: waking another costs about as much as some million flops.
 inline int threads_for(const Context<Cpu>& context, double flops) { return flops < 4e6 ? 1 : context.threads(); }
 
-template <class S>
-void require_product(const char* who, Transpose a, Transpose b, MatrixView<const S> A, MatrixView<const S> B,
+template <class T, class S>
+void require_product(const char* who, Transpose a, Transpose b, MatrixView<const T> A, MatrixView<const T> B,
                      MatrixView<S> C) {
   const Index m = a == Transpose::Yes ? A.cols : A.rows, k = a == Transpose::Yes ? A.rows : A.cols;
   const Index inner = b == Transpose::Yes ? B.cols : B.rows, n = b == Transpose::Yes ? B.rows : B.cols;
@@ -63,6 +63,79 @@ void gemm_upper(const Context<Cpu>& context, Transpose a, Transpose b, S alpha, 
   require(C.rows == C.cols, Status::ShapeMismatch, "gemm_upper: C is ", C.rows, " x ", C.cols, ", wanted square");
   const auto tiles = detail::cut_upper(C.rows, a == Transpose::Yes ? A.rows : A.cols);
   detail::gemm_tiles(context, tiles, a, b, alpha, A, B, beta, C);
+}
+
+namespace detail {
+
+/// A tile of a product of 16-bit factors without units for it: both are widened a part of the inner dimension at a
+/// time.
+template <class T>
+void multiply_widened(const CpuKernels& kernels, const Tile& tile, bool ta, bool tb, MatrixView<const T> A,
+                      MatrixView<const T> B, bool add, MatrixView<float> C) {
+  constexpr Index depth = 256;
+  Matrix<float> left(ta ? depth : tile.rows, ta ? tile.rows : depth);
+  Matrix<float> right(tb ? tile.cols : depth, tb ? depth : tile.cols);
+  const auto widen = [&](MatrixView<const T> source, Matrix<float>& target) {
+    for (Index i = 0; i < source.rows; ++i) kernels.half.widen(source.cols, source.row(i), target.row(i));
+  };
+  for (Index first = tile.first; first < tile.last; first += depth) {
+    const Index k = std::min(depth, tile.last - first);
+    widen(ta ? A.block(first, tile.row, k, tile.rows) : A.block(tile.row, first, tile.rows, k), left);
+    widen(tb ? B.block(tile.col, first, tile.cols, k) : B.block(first, tile.col, k, tile.cols), right);
+    kernels.linear_f32.gemm(ta, tb, tile.rows, tile.cols, k, 1, left.data(), left.cols(), right.data(), right.cols(),
+                            add ? 1.0f : 0.0f, C.data, C.stride);
+    add = true;
+  }
+}
+
+/// gemm_tiles of 16-bit factors.
+template <class T>
+void half_tiles(const Context<Cpu>& context, const std::vector<Tile>& tiles, Transpose a, Transpose b,
+                MatrixView<const T> A, MatrixView<const T> B, bool add, MatrixView<float> C) {
+  const bool ta = a == Transpose::Yes, tb = b == Transpose::Yes;
+  const CpuKernels& kernels = context.kernels();
+  double flops = 0;
+  for (const Tile& tile : tiles) flops += tile.flops();
+  parallel_for(threads_for(context, flops), static_cast<Index>(tiles.size()), [&](Index t) {
+    const Tile& tile = tiles[static_cast<std::size_t>(t)];
+    const MatrixView<float> c = C.block(tile.row, tile.col, tile.rows, tile.cols);
+    if (tile.last <= tile.first) return scale(add ? 1.0f : 0.0f, c);
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      if (kernels.half.gemm != nullptr) {
+        const T* left = ta ? &A(tile.first, tile.row) : &A(tile.row, tile.first);
+        const T* right = tb ? &B(tile.col, tile.first) : &B(tile.first, tile.col);
+        return kernels.half.gemm(ta, tb, tile.rows, tile.cols, tile.last - tile.first, left, A.stride, right, B.stride,
+                                 add, c.data, c.stride);
+      }
+    }
+    multiply_widened(kernels, tile, ta, tb, A, B, add, c);
+  });
+}
+
+}  // namespace detail
+
+template <class T>
+void narrow(const Context<Cpu>& context, MatrixView<const float> x, MatrixView<T> y) {
+  require(x.rows == y.rows && x.cols == y.cols, Status::ShapeMismatch, "narrow: got ", x.rows, " x ", x.cols, " and ",
+          y.rows, " x ", y.cols, ", wanted equal shapes");
+  const Index grain = std::max<Index>(1, 65536 / std::max<Index>(1, x.cols));
+  parallel_pieces(x.size() < 65536 ? 1 : context.threads(), x.rows, grain, [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i) context.kernels().half.narrow(x.cols, x.row(i), y.row(i));
+  });
+}
+
+template <class T>
+requires(sizeof(T) == 2) void gemm(const Context<Cpu>& context, Transpose a, Transpose b, MatrixView<const T> A,
+                                   MatrixView<const T> B, bool add, MatrixView<float> C) {
+  detail::require_product("gemm", a, b, A, B, C);
+  detail::half_tiles(context, detail::cut_all(C.rows, C.cols, a == Transpose::Yes ? A.rows : A.cols), a, b, A, B, add,
+                     C);
+}
+
+template <class T>
+void add_squares(const Context<Cpu>& context, MatrixView<const T> X, MatrixView<float> C) {
+  detail::require_product("add_squares", Transpose::Yes, Transpose::No, X, X, C);
+  detail::half_tiles(context, detail::cut_upper(C.rows, X.rows), Transpose::Yes, Transpose::No, X, X, true, C);
 }
 
 template <class S>

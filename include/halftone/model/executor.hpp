@@ -33,6 +33,12 @@ BlockWeights<S, Backend> copy(const Context<Backend>& context, const BlockWeight
   return copied;
 }
 
+/// The input of a linear, rounded to bfloat16 once for all linears that read it.
+struct RoundedInput {
+  Operand operand{-1, 0, 0};  ///< what it was rounded from; slot −1: nothing
+  Matrix<BFloat16> values;    ///< [tokens or more, the operand's width]
+};
+
 /// Executes operations of one program. Same bytes for any number of threads, and whether a block is run at once or in
 /// parts, as long as the chunks are the same.
 template <class S = float, class Backend = Cpu>
@@ -40,6 +46,11 @@ class BlockRunner {
  public:
   /// `context` and `program` must outlive the runner. `length`: tokens of a window.
   BlockRunner(const Context<Backend>& context, const BlockProgram& program, Index length);
+
+  /// The linears of which `halves` holds a rounded form multiply that by their input rounded to bfloat16, sums in
+  /// float, from now on. By index as in BlockWeights, each [rows, cols] or empty. Must live as long as the runner uses
+  /// it. For float on the CPU.
+  void multiply_halves(std::span<const Matrix<BFloat16>> halves) { halves_ = halves; }
 
   /// Runs ops [first, last) on a chunk. `slots`: a view for every slot of the program, each [windows · length, width]
   /// or without data. A slot without data is scratch of the runner, undefined afterwards: every slot that is live at
@@ -55,6 +66,8 @@ class BlockRunner {
   Index length_;
   RotaryTable<S, Backend> rotary_;
   std::vector<typename Backend::template Matrix<S>> scratch_;  // by slot
+  std::span<const Matrix<BFloat16>> halves_;                   // empty: none
+  RoundedInput rounded_;
 };
 
 }  // namespace halftone

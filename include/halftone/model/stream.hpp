@@ -28,6 +28,8 @@ struct StreamOptions {
   Index windows_at_once = 0;                           ///< of a chunk; 0: chunk_windows(length)
   Index resident = std::numeric_limits<Index>::max();  ///< tokens whose numbers stay with the backend, the others
                                                        ///< in host memory; on the CPU all do
+  ProductType products = ProductType::Float;           ///< what linears multiply; BFloat16 rounds inputs and weights
+                                                       ///< (float on the CPU)
 };
 
 /// Holds the slots that are live at one operation of one block, for every window.
@@ -85,6 +87,8 @@ class Stream {
   const Context<Backend>* context_;
   TokenMatrix<S, Backend> hidden_;  // empty inside a block
   Index tokens_, length_, resident_, windows_at_once_, at_ = 0;
+  ProductType products_;
+  std::vector<halftone::Matrix<BFloat16>> halves_;  // of the linears on the way, while the stream moves
   const BlockProgram* program_ = nullptr;
   std::vector<TokenMatrix<S, Backend>> slots_;  // by slot; empty where it is not live
   Matrix rows_;                                 // of rows(), where they are spilled

@@ -64,14 +64,15 @@ struct RunPlan {
   std::string format;              ///< a name of formats()
   std::vector<std::string> notes;  ///< format chosen and why, rules that match nothing
   std::vector<std::vector<PlannedStage>> blocks;
-  std::vector<std::string> kept;    ///< linear modules that stay as they are
-  std::vector<TensorInfo> tensors;  ///< of the output, in the order of the files
-  std::vector<std::string> copied;  ///< those of them that are copied from the checkpoint
-  Moments moments = Moments::None;  ///< the most that any stage needs
-  TuneOptions tune;                 ///< steps > 0: blocks are tuned after they are solved
-  Index windows = 0, length = 0;    ///< of the calibration data
-  Index weights = 0;                ///< elements of all quantised matrices
-  Index parameters = 0;             ///< elements of all tensors of the checkpoint
+  std::vector<std::string> kept;              ///< linear modules that stay as they are
+  std::vector<TensorInfo> tensors;            ///< of the output, in the order of the files
+  std::vector<std::string> copied;            ///< those of them that are copied from the checkpoint
+  Moments moments = Moments::None;            ///< the most that any stage needs
+  ProductType products = ProductType::Float;  ///< what the streams' linears and the statistics multiply
+  TuneOptions tune;                           ///< steps > 0: blocks are tuned after they are solved
+  Index windows = 0, length = 0;              ///< of the calibration data
+  Index weights = 0;                          ///< elements of all quantised matrices
+  Index parameters = 0;                       ///< elements of all tensors of the checkpoint
   double bits_per_weight = 0, code_bits_per_weight = 0, model_bits_per_weight = 0;  ///< as in RunReport
   Index checkpoint_bytes = 0;                                                       ///< of the checkpoint's tensors
   Index output_bytes = 0;                                                           ///< of the weights' files

@@ -39,6 +39,18 @@ struct OutlierBudget {
   std::map<std::string, double, std::less<>> shares;
 };
 
+/// What the large products of the calibration multiply: linear layers of the streams, and the statistics. Sums are
+/// float in any case, and so are solvers and tuning.
+enum class Compute : std::uint8_t {
+  Auto = 0,      ///< BFloat16 where the processor has units for it and the checkpoint's weights are 16-bit, else Float
+  Float = 1,     ///< numbers as they are
+  BFloat16 = 2,  ///< numbers rounded to bfloat16, as the tools in PyTorch compute everything
+};
+template <>
+struct EnumWords<Compute> {
+  static constexpr std::string_view values[] = {"auto", "float", "bf16"};
+};
+
 struct Recipe {
   std::string method = "gptq";
   OptionMap options;  ///< what is not named takes the method's default
@@ -46,6 +58,7 @@ struct Recipe {
   std::string format = "auto";  ///< a name of formats(), or "auto": compressed-tensors where it can express the result
   Calibration calibration;
   OutlierBudget budget;
+  Compute compute = Compute::Auto;
   /// Fine-tuning across blocks after the solve; steps 0: none. Left open: as much as the method's preset has, which is
   /// Effort::Medium of `best` and none of the others.
   std::optional<TuneOptions> tune;

@@ -56,8 +56,14 @@ class InputStatistics {
  public:
   using BackendMatrix = typename Backend::template Matrix<S>;
 
-  /// `width`: columns of X, the `in` of the matrices of the stage. The context must outlive the statistics.
-  InputStatistics(const Context<Backend>& context, Index width, Moments moments);
+  /// True where batches in S may be rounded to bfloat16 before they are multiplied.
+  static constexpr bool may_round = std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>;
+
+  /// `width`: columns of X, the `in` of the matrices of the stage. `products`: what batches in S are multiplied as;
+  /// BFloat16 gives the moments of the rounded inputs, D those of the rounded differences. The context must outlive the
+  /// statistics. Throws Status::Unsupported for BFloat16 unless may_round.
+  InputStatistics(const Context<Backend>& context, Index width, Moments moments,
+                  ProductType products = ProductType::Float);
 
   /// Takes over sums made elsewhere (another process, a file): H [width, width], of which only the upper triangle is
   /// read, and D [width, width] or nothing. Throws Status::ShapeMismatch; Status::InvalidData for sums that are not
@@ -100,10 +106,12 @@ class InputStatistics {
   template <class T>
   void check_batch(MatrixView<const T> X, const char* what) const;
   void add_second(MatrixView<const S> X);
+  void add_cross(MatrixView<const S> difference, MatrixView<const S> X);
 
   const Context<Backend>* context_;
   Index width_ = 0, tokens_ = 0;
   Moments moments_;
+  ProductType products_ = ProductType::Float;
   mutable BackendMatrix H_;  // upper triangle until asked for: mirroring costs n² and is not done for every batch
   BackendMatrix D_;
   std::vector<InputStatistics> held_out_;  // one or none
@@ -113,9 +121,12 @@ class InputStatistics {
 // ---------------------------------------------------------------------------------------------------------------------
 
 template <class S, class Backend>
-InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, Index width, Moments moments)
-    : context_(&context), width_(width), moments_(moments) {
+InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, Index width, Moments moments,
+                                             ProductType products)
+    : context_(&context), width_(width), moments_(moments), products_(products) {
   require(width > 0, Status::InvalidArgument, "input statistics: width is ", width, ", wanted 1 or more");
+  require(may_round || products == ProductType::Float, Status::Unsupported,
+          "input statistics: products of rounded inputs are for float on the CPU");
   const auto zeros = [&] {
     auto sums = context.template allocate<S>(width, width);
     set_zero(context, sums.view());
@@ -123,7 +134,7 @@ InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, In
   };
   if (moments != Moments::None) H_ = zeros();
   if (moments >= Moments::Cross) D_ = zeros();
-  if (moments == Moments::HeldOut) held_out_.emplace_back(context, width, Moments::Cross);
+  if (moments == Moments::HeldOut) held_out_.emplace_back(context, width, Moments::Cross, products);
 }
 
 template <class S, class Backend>
@@ -182,9 +193,26 @@ void InputStatistics<S, Backend>::check_batch(MatrixView<const T> X, const char*
 
 template <class S, class Backend>
 void InputStatistics<S, Backend>::add_second(MatrixView<const S> X) {
-  if (moments_ != Moments::None) gemm_upper(*context_, Transpose::Yes, Transpose::No, S(1), X, X, S(1), H_.view());
+  if (moments_ != Moments::None) {
+    if (products_ == ProductType::Float) {
+      gemm_upper(*context_, Transpose::Yes, Transpose::No, S(1), X, X, S(1), H_.view());
+    } else if constexpr (may_round) {
+      const Matrix<BFloat16> rounded = rounded_to_bfloat(*context_, X);
+      add_squares(*context_, rounded.view(), H_.view());
+    }
+  }
   mirrored_.reset();
   tokens_ += X.rows;
+}
+
+template <class S, class Backend>
+void InputStatistics<S, Backend>::add_cross(MatrixView<const S> difference, MatrixView<const S> X) {
+  if (products_ == ProductType::Float) {
+    gemm(*context_, Transpose::Yes, Transpose::No, S(1), difference, X, S(1), D_.view());
+  } else if constexpr (may_round) {
+    const auto left = rounded_to_bfloat(*context_, difference), right = rounded_to_bfloat(*context_, X);
+    gemm(*context_, Transpose::Yes, Transpose::No, left.view(), right.view(), true, D_.view());
+  }
 }
 
 template <class S, class Backend>
@@ -211,7 +239,7 @@ void InputStatistics<S, Backend>::add(MatrixView<const S> X, MatrixView<const S>
   if (moments_ >= Moments::Cross) {  // the difference first: X_fpᵀX − XᵀX would cancel
     auto difference = context_->copy(X_fp);
     add_scaled(*context_, difference.view(), S(-1), X);
-    gemm(*context_, Transpose::Yes, Transpose::No, S(1), std::as_const(difference).view(), X, S(1), D_.view());
+    add_cross(std::as_const(difference).view(), X);
   }
   add_second(X);
 }

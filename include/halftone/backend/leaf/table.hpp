@@ -8,6 +8,7 @@
 #include "halftone/backend/leaf/descend.hpp"
 #include "halftone/backend/leaf/diffuse.hpp"
 #include "halftone/backend/leaf/fit_grid.hpp"
+#include "halftone/backend/leaf/half.hpp"
 #include "halftone/backend/leaf/nn.hpp"
 #include "halftone/backend/leaf/nn_backward.hpp"
 #include "halftone/backend/leaf/products.hpp"
@@ -60,6 +61,8 @@ inline constexpr CpuKernels table{
     .products = "eigen",
     .linear_f32 = {.gemm = gemm<float>, .factor = factor<float>, .solve_rows = solve_rows<float>},
     .linear_f64 = {.gemm = gemm<double>, .factor = factor<double>, .solve_rows = solve_rows<double>},
+    .half =
+        {.units = "", .gemm = nullptr, .narrow = narrow, .widen_bf16 = widen<BFloat16>, .widen_f16 = widen<Float16>},
     .quantize_f32 = quantize_table<float>,
     .quantize_f64 = quantize_table<double>,
     .nn_f32 = nn_table<float>,
