@@ -12,6 +12,10 @@ RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe&
                   const WalkDevice* device) {
   if (windows == 0) std::tie(windows, length) = calibration_shape(recipe.calibration);
   RunPlan plan = make_plan(context, model, recipe, windows, length);
+  if (device == nullptr) return plan;
+  require(recipe.compute != Compute::BFloat16, Status::Unsupported, device->name(),
+          ": multiplies floats in calibration, wanted --compute float or auto");
+  plan.products = ProductType::Float;
   plan_device(model, device, plan);
   return plan;
 }
