@@ -6,10 +6,11 @@
 
 namespace halftone {
 
-FolderOutput::FolderOutput(const RunPlan& plan, OutputModel& output, Journal& journal,
+FolderOutput::FolderOutput(const RunPlan& plan, OutputModel& output, Journal& journal, WindowStore& windows,
                            const std::filesystem::path& folder, Trace* trace)
     : output_(output),
       journal_(journal),
+      windows_(windows),
       log_(folder),
       trace_(trace),
       finished_(static_cast<Index>(journal.blocks().size())) {
@@ -30,6 +31,12 @@ void FolderOutput::block_done(Index block) {
   Span span(trace_, "journal");
   span.note("block", block);
   journal_.append({block, hex(std::exchange(hash_, 0)), std::exchange(layers_, {})});
+}
+
+void FolderOutput::keep_window(std::size_t window, const SolvedMatrices& matrices) {
+  Span span(trace_, "keep");
+  span.note("window", static_cast<Index>(window));
+  windows_.keep(window, matrices);
 }
 
 std::vector<LayerReport> finished_layers(const Journal& journal) {

@@ -18,15 +18,6 @@ std::string check_of(const std::string& text) { return hex(hash_of(std::span<con
 
 std::string text_of(const json& entry) { return entry.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-/// The entry of a line; nothing if the line is torn.
-std::optional<json> parse_line(std::string_view line) {
-  const json object = json::parse(line, nullptr, false);
-  if (!object.is_object() || !object.contains("check") || !object.contains("entry")) return std::nullopt;
-  const json& entry = object["entry"];
-  if (!object["check"].is_string() || object["check"] != check_of(text_of(entry))) return std::nullopt;
-  return entry;
-}
-
 std::string read_all(int descriptor, const std::filesystem::path& file) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) fail_io(file, "read");
@@ -53,6 +44,16 @@ JournalBlock parse_block(const json& entry, const std::filesystem::path& file) t
 
 }  // namespace
 
+std::string checked_line(const json& entry) { return text_of({{"check", check_of(text_of(entry))}, {"entry", entry}}); }
+
+std::optional<json> parse_checked_line(std::string_view line) {
+  const json object = json::parse(line, nullptr, false);
+  if (!object.is_object() || !object.contains("check") || !object.contains("entry")) return std::nullopt;
+  const json& entry = object["entry"];
+  if (!object["check"].is_string() || object["check"] != check_of(text_of(entry))) return std::nullopt;
+  return entry;
+}
+
 Journal::Journal(const std::filesystem::path& file, const json& fingerprint) : file_(file) {
   descriptor_ = FileDescriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (descriptor_.get() < 0) fail_io(file, "open");
@@ -75,7 +76,7 @@ void Journal::read(const json& fingerprint) {
   for (std::size_t first = 0; first < text.size();) {
     const std::size_t end = text.find('\n', first);
     if (end == std::string::npos) break;
-    const auto entry = parse_line(std::string_view(text).substr(first, end - first));
+    const auto entry = parse_checked_line(std::string_view(text).substr(first, end - first));
     if (!entry) break;
     if (first == 0) {
       require(entry->contains("run"), Status::InvalidData, file_.string(), ": not a journal of this library");
@@ -97,9 +98,7 @@ void Journal::read(const json& fingerprint) {
 }
 
 void Journal::write_entry(const json& entry) {
-  const std::string line =
-      json{{"check", check_of(text_of(entry))}, {"entry", entry}}.dump(-1, ' ', false, json::error_handler_t::replace) +
-      "\n";
+  const std::string line = checked_line(entry) + "\n";
   write_at(descriptor_.get(), file_, size_, std::as_bytes(std::span<const char>(line)));
   if (::fdatasync(descriptor_.get()) != 0) fail_io(file_, "flush");
   size_ += static_cast<std::int64_t>(line.size());

@@ -8,7 +8,9 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/file.hpp"
@@ -48,6 +50,12 @@ class Journal {
   std::vector<std::int64_t> block_ends_;  ///< size after each block's line
   std::vector<JournalBlock> blocks_;
 };
+
+/// An entry as a line (without its end) that shows whether it is whole: {"check": <xxh64 of the entry's text>, "entry":
+/// ...}.
+std::string checked_line(const nlohmann::json& entry);
+/// The entry of such a line; nothing if it is torn or damaged.
+std::optional<nlohmann::json> parse_checked_line(std::string_view line);
 
 /// The first difference between two documents: "/recipe/options/bits is 3 there and 4 here". Empty if they are equal.
 std::string first_difference(const nlohmann::json& there, const nlohmann::json& here, const std::string& path = "");

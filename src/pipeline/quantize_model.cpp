@@ -49,7 +49,9 @@ void fill_folder(const Run& run, const OutputFolder& folder, const nlohmann::jso
   report.blocks_resumed = static_cast<Index>(intact);
   output.copy_rest([&] { return meter.report(Phase::Open); });
   meter.check();
-  FolderOutput target(run.plan, output, journal, folder.staging(), meter.trace());
+  WindowStore windows(run.plan, folder.partial(), fingerprint);
+  if (!windows.note().empty()) report.notes.push_back(windows.note());
+  FolderOutput target(run.plan, output, journal, windows, folder.staging(), meter.trace());
   WriteBehind behind(target, run.plan, meter.trace());
   walk_model(run.context, run.model, run.plan, run.ids, Reading::Ahead, behind, meter, run.device);
   report.layers = finished_layers(journal);
@@ -96,7 +98,8 @@ RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::pat
       fill_folder({context, opened, plan, calibration.view(), options, device.get()}, folder, fingerprint, meter,
                   report);
     } catch (const Error& error) {
-      const bool worthless = !folder.resumed() && meter.blocks_done() == 0 && error.status() != Status::Cancelled;
+      const bool worthless = !folder.resumed() && meter.blocks_done() == 0 && error.status() != Status::Cancelled &&
+                             !WindowStore::any_in(folder.partial());
       if (worthless) folder.discard();
       throw;
     }

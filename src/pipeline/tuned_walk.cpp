@@ -22,21 +22,64 @@ TunedWalk::TunedWalk(const Context<Cpu>& context, const Model& model, const RunP
 
 void TunedWalk::run() {
   const std::vector<TuneWindow> windows = tune_windows(model_.blocks(), plan_.tune);
-  const bool overlapping = plan_.tune.step > 0 && plan_.tune.step < plan_.tune.nblocks;
-  const Index finished = output_.finished_blocks();
-  std::size_t next = 0;
-  for (; !overlapping && next < windows.size() && windows[next].settled <= finished; ++next) {
-    for (Index block = windows[next].first; block < windows[next].settled; ++block) replay(block);
-    meter_.skip_window(windows[next]);
-  }
-  for (; next < windows.size(); ++next) {
+  for (std::size_t next = go_on(windows); next < windows.size(); ++next) {
     const TuneWindow& window = windows[next];
     Matrix<float> input = quantised_.hidden();
     for (Index block = window.first; block < window.last; ++block)
       solved_.contains(block) ? pass_through(block) : solve_block(block);
     tune(window, input.view(), next);
+    keep(window, next);
     settle(window, std::move(input));
   }
+}
+
+/// Goes to where an earlier run stopped. Returns the window that is next.
+std::size_t TunedWalk::go_on(const std::vector<TuneWindow>& windows) {
+  const Index finished = output_.finished_blocks();
+  std::size_t next = 0;
+  if (overlapping()) {
+    std::optional<KeptWindow> kept = output_.kept_window();
+    const bool useful = kept && kept->window < windows.size() && windows[kept->window].first <= finished;
+    return useful ? go_on_behind(windows, std::move(*kept)) : 0;
+  }
+  for (; next < windows.size() && windows[next].settled <= finished; ++next) {
+    for (Index block = windows[next].first; block < windows[next].settled; ++block) replay(block);
+    meter_.skip_window(windows[next]);
+  }
+  return next;
+}
+
+/// As the run was when it had trained that window.
+std::size_t TunedWalk::go_on_behind(const std::vector<TuneWindow>& windows, KeptWindow kept) {
+  const TuneWindow& window = windows[kept.window];
+  for (Index block = 0; block < window.first; ++block) replay(block);
+  for (std::size_t i = 0; i <= kept.window; ++i) meter_.skip_window(windows[i]);
+  Matrix<float> input = quantised_.hidden();
+  for (Index block = window.first; block < window.last; ++block) restore(block, kept);
+  settle(window, std::move(input));
+  return kept.window + 1;
+}
+
+/// A block that an earlier run solved and trained; the quantised stream is not in it yet.
+void TunedWalk::restore(Index block, KeptWindow& kept) {
+  Span span(meter_.trace(), "replay");
+  span.note("block", block);
+  meter_.step(Phase::Replay);
+  if (full_) pass("full", *full_, block);
+  Solved& solved = solved_[block];
+  solved.weights = original(block);
+  for (const PlannedStage& stage : plan_.blocks[static_cast<std::size_t>(block)])
+    for (const PlannedMatrix& planned : stage.matrices)
+      solved.matrices.emplace_back(&planned, std::move(kept.matrices.at(planned.matrix.module)));
+}
+
+/// Before any of its blocks is final, so that a run goes on behind the window wherever it stops.
+void TunedWalk::keep(const TuneWindow& window, std::size_t number) {
+  if (window.settled == window.last) return;  // no later window trains what this one did
+  SolvedMatrices list;
+  for (Index block = window.first; block < window.last; ++block)
+    for (const auto& [planned, matrix] : solved_.at(block).matrices) list.emplace_back(planned, &matrix);
+  output_.keep_window(number, list);
 }
 
 BlockWeights<float>& TunedWalk::original(Index block) {

@@ -19,8 +19,8 @@ class TunedWalk {
   TunedWalk(const Context<Cpu>& context, const Model& model, const RunPlan& plan, MatrixView<const std::int32_t> ids,
             WalkOutput& output, ProgressMeter& meter);
 
-  /// Goes on behind the blocks that the output has already. A window that was cut short is done again from its start;
-  /// with windows that overlap, all are, since what an earlier one trained is in no file.
+  /// Goes on behind the blocks that the output has already; with windows that overlap, behind the window that it has
+  /// kept, or from the first one if it has none. A window that was cut short is done again from its start.
   void run();
 
  private:
@@ -30,7 +30,12 @@ class TunedWalk {
     std::vector<std::pair<const PlannedMatrix*, QuantizedMatrix>> matrices;
   };
 
+  bool overlapping() const { return plan_.tune.step > 0 && plan_.tune.step < plan_.tune.nblocks; }
+  std::size_t go_on(const std::vector<TuneWindow>& windows);
+  std::size_t go_on_behind(const std::vector<TuneWindow>& windows, KeptWindow kept);
   void replay(Index block);
+  void restore(Index block, KeptWindow& kept);
+  void keep(const TuneWindow& window, std::size_t number);
   void solve_block(Index block);
   void pass_through(Index block);
   void tune(const TuneWindow& window, MatrixView<const float> input, std::size_t number);

@@ -1,10 +1,25 @@
 // Where a walk over a model puts what it solves: a folder (folder_output.hpp) or a program (receiver_output.hpp).
 #pragma once
 
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>  // pair
+#include <vector>
+
 #include "halftone/pipeline/plan.hpp"
 #include "halftone/pipeline/report.hpp"
 
 namespace halftone {
+
+/// Matrices as they are solved and trained so far. Both must outlive the list.
+using SolvedMatrices = std::vector<std::pair<const PlannedMatrix*, const QuantizedMatrix*>>;
+
+/// What an earlier run kept of a window of tuning: matrices of its blocks, by module.
+struct KeptWindow {
+  std::size_t window = 0;
+  std::map<std::string, QuantizedMatrix, std::less<>> matrices;
+};
 
 /// Called on the thread that runs the walk.
 class WalkOutput {
@@ -24,6 +39,12 @@ class WalkOutput {
   virtual bool recorded(Index /*block*/) const { return true; }
   /// Waits for that.
   virtual void wait_recorded(Index /*block*/) {}
+
+  /// Keeps, in the place of any other, all matrices of a window of tuning that has been trained, later ones of which
+  /// train some: a resumed run goes on behind it. An output that does not resume need not.
+  virtual void keep_window(std::size_t /*window*/, const SolvedMatrices& /*matrices*/) {}
+  /// The one that an earlier run kept, if it did. Asked for once.
+  virtual std::optional<KeptWindow> kept_window() { return std::nullopt; }
 };
 
 }  // namespace halftone

@@ -25,6 +25,11 @@ class WriteBehind final : public WalkOutput {
   void block_done(Index block) override;
   bool recorded(Index block) const override { return writer_.done(last_task_of(block)); }
   void wait_recorded(Index block) override { writer_.wait(last_task_of(block)); }
+  /// Not behind the walk: there is nothing to wait for before tuning goes on.
+  void keep_window(std::size_t window, const SolvedMatrices& matrices) override {
+    output_.keep_window(window, matrices);
+  }
+  std::optional<KeptWindow> kept_window() override { return output_.kept_window(); }
 
  private:
   Index last_task_of(Index block) const { return last_tasks_[static_cast<std::size_t>(block)]; }

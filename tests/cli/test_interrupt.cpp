@@ -80,6 +80,31 @@ TEST_CASE("kill -9 again and again, at the same run") {
   CHECK(same_folder(folder / "whole", out));
 }
 
+TEST_CASE("kill -9 while windows of blocks that overlap are tuned, again and again") {
+  const TemporaryFolder folder;
+  const auto tuned = [](const std::filesystem::path& out) {
+    auto list = words(out, true);
+    list.insert(list.end(), {"--windows", "4", "--tune", "steps=3,batch=2,nblocks=2,step=1,lookahead=0"});
+    return list;
+  };
+  REQUIRE(halftone_command(tuned(folder / "whole")).code == 0);
+  const auto out = folder / "out";
+  int killed = 0;
+  for (int window = 0; window < 6; window += 2) {
+    RunningCommand command(tuned(out));
+    const auto kept = partial_of(out) / concat("window-0000", window, ".safetensors");
+    for (int i = 0; i < 20'000 && command.running() && !std::filesystem::exists(kept); ++i)
+      std::this_thread::sleep_for(std::chrono::microseconds(500));
+    command.send(SIGKILL);
+    killed += command.wait().signal == SIGKILL ? 1 : 0;
+  }
+  CHECK(killed > 0);
+  const CommandResult resumed = halftone_command(tuned(out));
+  INFO(resumed.err);
+  CHECK((resumed.code == 0 || std::filesystem::exists(out)));
+  CHECK(same_folder(folder / "whole", out));
+}
+
 TEST_CASE("Ctrl-C and SIGTERM stop after the current layer and say how to resume") {
   const TemporaryFolder folder;
   REQUIRE(halftone_command(words(folder / "whole")).code == 0);

@@ -95,6 +95,137 @@ TEST_CASE("tuned runs: the same bytes for any number of threads, from memory, an
   }
 }
 
+namespace {
+
+/// A run that is stopped at some step, counting from 1 over all windows.
+class StoppedRuns {
+ public:
+  StoppedRuns(const Fixture& fixture, const std::string& method, const std::string& windows) : fixture_(fixture) {
+    recipe_ = tuned_recipe(fixture.ids, windows);
+    recipe_.method = method;
+    recipe_.tune->steps = steps;
+    run(fixture.out("whole"), -1);
+  }
+  static constexpr int steps = 5;
+
+  /// Steps taken.
+  int run(const std::filesystem::path& out, int stop_at) {
+    int taken = 0;
+    RunOptions options;
+    options.resume = true;
+    options.progress = [&](const Progress& now) {
+      taken += now.tuning != nullptr ? 1 : 0;
+      return now.tuning == nullptr || taken != stop_at;
+    };
+    try {
+      report = quantize_model(Context<Cpu>(2), model_folder("llama_gqa"), out, recipe_, options);
+    } catch (const Error& error) {
+      REQUIRE(error.status() == Status::Cancelled);
+      REQUIRE(taken == stop_at);
+    }
+    return taken;
+  }
+  std::filesystem::path whole() const { return fixture_.out("whole"); }
+
+  RunReport report;
+
+ private:
+  const Fixture& fixture_;
+  Recipe recipe_;
+};
+
+std::vector<std::filesystem::path> window_files(const std::filesystem::path& out) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(out.string() + ".partial"))
+    if (entry.path().filename().string().starts_with("window-")) files.push_back(entry.path());
+  return files;
+}
+
+}  // namespace
+
+TEST_CASE("windows that overlap: a run goes on with the window that it was stopped in") {
+  const Fixture fixture;
+  const std::string method = GENERATE("gptqv2", "owq", "gptqt", "rtn");
+  StoppedRuns runs(fixture, method, ",nblocks=2,step=1");
+  const int windows = 3, steps = StoppedRuns::steps;  // [0, 1) [0, 2) [1, 2)
+  for (int window = 0; window < windows; ++window) {
+    const auto out = fixture.out(concat("out", window));
+    CHECK(runs.run(out, window * steps + 3) == window * steps + 3);
+    CHECK(window_files(out).size() == (window > 0 ? 1 : 0));
+    CHECK(runs.run(out, -1) == (windows - window) * steps);
+    CHECK(runs.report.notes.empty());
+    CHECK(same_folder(runs.whole(), out));
+    CHECK_FALSE(std::filesystem::exists(out.string() + ".partial"));
+  }
+  const auto out = fixture.out("often");  // the state is written, read and written again
+  for (int window = 0; window < windows; ++window) CHECK(runs.run(out, window == 0 ? 1 : steps + 1) > 0);
+  CHECK(runs.run(out, -1) == steps);
+  CHECK(same_folder(runs.whole(), out));
+}
+
+TEST_CASE("windows that overlap: what was kept and is damaged, cut short or of another run is tuned again") {
+  const Fixture fixture;
+  StoppedRuns runs(fixture, "gptqv2", ",nblocks=2,step=1");
+  const int steps = StoppedRuns::steps;
+  const auto out = fixture.out("out");
+  const auto spoilt = [&](const std::function<void(std::string&)>& change) {
+    runs.run(out, 2 * steps + 1);
+    const auto files = window_files(out);
+    REQUIRE(files.size() == 1);
+    std::string bytes = slurp(files[0]);
+    change(bytes);
+    put(files[0], bytes);
+    CHECK(runs.run(out, -1) == 3 * steps);
+    REQUIRE(runs.report.notes.size() == 1);
+    CHECK_THAT(runs.report.notes[0], Catch::Contains("damaged"));
+    CHECK(same_folder(runs.whole(), out));
+    std::filesystem::remove_all(out);
+  };
+  for (const std::size_t part : {2, 3, 5, 9})
+    spoilt([&](std::string& bytes) { bytes[bytes.size() - bytes.size() / part] ^= 1; });
+  spoilt([](std::string& bytes) { bytes.resize(bytes.size() / 2); });
+  spoilt([](std::string& bytes) { bytes.clear(); });
+  spoilt([](std::string& bytes) {
+    const auto at = bytes.find("\"run\":\"");
+    REQUIRE(at != std::string::npos);
+    bytes[at + 8] = bytes[at + 8] == '0' ? '1' : '0';
+  });
+
+  runs.run(out, 2 * steps + 1);  // a file that a run was killed over, and an older one that it had not removed
+  const auto file = window_files(out).at(0);
+  put(file.string() + ".partial", "half of it");
+  std::filesystem::copy_file(file, file.parent_path() / "window-00000.safetensors");
+  CHECK(runs.run(out, -1) == steps);
+  CHECK(runs.report.notes.empty());
+  CHECK(same_folder(runs.whole(), out));
+}
+
+TEST_CASE("windows that overlap: lost blocks and a window that is kept") {
+  const Fixture fixture;
+  StoppedRuns runs(fixture, "gptqv2", ",nblocks=2,step=1");
+  const int steps = StoppedRuns::steps;
+  const auto out = fixture.out("out");
+  runs.run(out, 2 * steps + 1);  // block 0 is final
+  const auto journal = out.string() + ".partial/journal.jsonl";
+  std::string text = slurp(journal);
+  text.erase(text.find('\n') + 1);
+  put(journal, text);  // the disk has lost its line: the kept window, which begins with it, still has it
+  CHECK(runs.run(out, -1) == steps);
+  CHECK(same_folder(runs.whole(), out));
+}
+
+TEST_CASE("what is kept of a window survives an error behind it") {
+  const Fixture fixture;
+  const ModelCopy model("llama_gqa");
+  const Recipe recipe = tuned_recipe(fixture.ids, ",nblocks=2,step=1,lookahead=0,weighting=none");
+  edit_tensor(model.path() / "model.safetensors", "model.layers.1.mlp.down_proj.weight",
+              [](std::span<char> bytes) { std::fill(bytes.begin(), bytes.end(), '\xff'); });  // NaN
+  const auto out = fixture.out("out");
+  expect_error(Status::InvalidData, {"layers.1.mlp.down_proj"},
+               [&] { quantize_model(Context<Cpu>(2), model.path(), out, recipe); });
+  CHECK(window_files(out).size() == 1);
+}
+
 TEST_CASE("tune in a recipe is an object, and comes back") {
   const Recipe recipe = parse_recipe(R"({"tune": {"steps": 12, "trainable": "scales", "outliers": false}})", "test");
   CHECK(recipe.tune->steps == 12);
