@@ -1,9 +1,9 @@
 #include "pipeline/plan_device.hpp"
 
-#include <algorithm>  // clamp, max, min
+#include <algorithm>  // clamp, max, min, set_union
+#include <iterator>   // back_inserter
 
 #include "halftone/model/stream.hpp"
-#include "model/stream.impl.hpp"
 #include "pipeline/plan_cost.hpp"
 
 namespace halftone {
@@ -12,17 +12,46 @@ namespace {
 /// What no count of numbers says: work space of the libraries, blocks that are rounded up.
 constexpr Index device_slack = 256'000'000;
 
-/// A chunk of tokens on its way through any of the block's stages, all of its slots included.
+Index width_of(const BlockProgram& program, const std::vector<int>& slots) {
+  Index width = 0;
+  for (const int slot : slots) width += program.slot_widths[static_cast<std::size_t>(slot)];
+  return width;
+}
+
+/// Bytes of a token in the slots that live at the beginning or the end of the way to some stage, the most of all.
+Index token_bytes(const BlockProgram& program) {
+  std::vector<Index> stops;
+  for (const Stage& stage : program.stages) stops.push_back(stage.first_op);
+  stops.push_back(program.size());
+  Index most = 0;
+  std::vector<int> before = live_slots(program, 0);
+  for (const Index stop : stops) {
+    const std::vector<int> after = live_slots(program, stop);
+    std::vector<int> both;
+    std::set_union(before.begin(), before.end(), after.begin(), after.end(), std::back_inserter(both));
+    most = std::max(most, width_of(program, both));
+    before = after;
+  }
+  return 4 * most;
+}
+
+/// A chunk of tokens on its way through a block, every slot of it.
 Index chunk_bytes(const BlockProgram& program, Index tokens) {
   Index width = 0;
-  for (Index slot_width : program.slot_widths) width += slot_width;
+  for (const Index slot_width : program.slot_widths) width += slot_width;
   return 4 * width * tokens;
 }
 
-/// Tokens that fit beside the rest, in whole thousands of the chunk's.
-Index resident_tokens(const DevicePlan& device, Index tokens) {
-  if (device.token_bytes == 0) return tokens;
-  return std::clamp<Index>((device.memory_limit - device.fixed_bytes) / device.token_bytes, 0, tokens);
+/// The weights of every stream and of the block that is brought in ahead; beside them a chunk, or a stage that is
+/// solved.
+Index fixed_bytes(const BlockProgram& program, const std::vector<PlannedStage>& stages, const RunPlan& plan) {
+  const Index chunk = plan.length == 0 ? 0 : std::min(plan.tokens(), chunk_windows<Cuda>(plan.length) * plan.length);
+  Index beside = chunk_bytes(program, chunk);
+  for (const PlannedStage& stage : stages) {
+    const MemoryEstimate memory = stage_memory(program, stage);
+    beside = std::max(beside, memory.statistics + memory.solver);
+  }
+  return (plan.streams() + 1) * parameter_bytes(program) + beside + device_slack;
 }
 
 }  // namespace
@@ -34,31 +63,24 @@ void plan_device(const Model& model, const WalkDevice* device, RunPlan& plan) {
   DevicePlan& there = plan.device;
   there.name = device->name();
   there.memory_limit = device->memory_limit();
-  const Index chunk = std::min(plan.tokens(), plan.length == 0 ? 0 : chunk_windows<Cuda>(plan.length) * plan.length);
   Index weights = 0;
   for (Index block = 0; block < model.blocks(); ++block) {
     const BlockProgram& program = model.program(block);
-    Index solving = 0;
-    for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)]) {
-      const MemoryEstimate memory = stage_memory(program, stage);
-      solving = std::max(solving, memory.statistics + memory.solver);
-    }
     weights = std::max(weights, parameter_bytes(program));
-    // The weights of every stream and of the block that is brought in ahead.
-    const Index fixed =
-        (plan.streams() + 1) * parameter_bytes(program) + std::max(solving, chunk_bytes(program, chunk));
-    there.fixed_bytes = std::max(there.fixed_bytes, fixed + device_slack);
-    if (plan.streams() > 0)
-      there.token_bytes =
-          std::max(there.token_bytes,
-                   plan.streams() * detail::stream_bytes(program, plan.length, plan.length, 1, 1) / plan.length);
+    there.fixed_bytes =
+        std::max(there.fixed_bytes, fixed_bytes(program, plan.blocks[static_cast<std::size_t>(block)], plan));
+    there.token_bytes = std::max(there.token_bytes, plan.streams() * token_bytes(program));
   }
-  there.resident = resident_tokens(there, plan.tokens());
+  const Index tokens = plan.streams() > 0 ? plan.tokens() : 0;
+  if (tokens > 0)
+    there.resident = std::clamp<Index>((there.memory_limit - there.fixed_bytes) / there.token_bytes, 0, tokens);
+  if (there.resident < tokens)
+    plan.notes.push_back(concat("the device's memory has room for the hidden states of ", there.resident, " of ",
+                                tokens, " tokens, the others stay with the host"));
   MemoryEstimate& host = plan.memory;
   host.statistics = 0;
-  host.weights = 2 * weights;  // on their way to the device
-  const Index hidden = plan.tokens() * 4 * model.config().hidden;
-  host.streams = std::max(hidden, (plan.tokens() - there.resident) * there.token_bytes);
+  host.weights = 2 * weights;  // one block read ahead, one on its way to the device
+  host.streams = std::max(4 * tokens * model.config().hidden, (tokens - there.resident) * there.token_bytes);
 }
 
 }  // namespace halftone

@@ -8,8 +8,8 @@
 namespace halftone {
 
 ReadAhead::ReadAhead(const Context<Cpu>& context, const Model& model, const RunPlan& plan, Reading reading,
-                     Trace* trace)
-    : context_(context), model_(model), trace_(trace) {
+                     Trace* trace, BlockCarrier* carrier)
+    : context_(context), model_(model), trace_(trace), carrier_(carrier) {
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
       for (const PlannedMatrix& planned : stage.matrices) order_.push_back(&planned);
@@ -17,7 +17,8 @@ ReadAhead::ReadAhead(const Context<Cpu>& context, const Model& model, const RunP
 }
 
 template <class T, class Read>
-T ReadAhead::take(Next<T>& held, std::size_t place, std::optional<std::size_t> next, const Read& read) {
+T ReadAhead::take(Next<T>& held, std::size_t place, std::optional<std::size_t> next, const Read& read,
+                  const std::function<void(std::size_t)>& announce) {
   const auto wanted = [&] {
     if (!held.value.valid() || held.place != place) return read(place);
     if (held.value.wait_for(std::chrono::seconds(0)) == std::future_status::ready) return held.value.get();
@@ -26,6 +27,7 @@ T ReadAhead::take(Next<T>& held, std::size_t place, std::optional<std::size_t> n
   };
   T value = wanted();
   if (!reader_ || !next) return value;
+  if (announce) announce(*next);
   const auto task = std::make_shared<std::packaged_task<T()>>([read, place = *next] { return read(place); });
   held = {*next, task->get_future()};
   reader_->submit(0, [task] { (*task)(); });  // what it throws is in the future
@@ -36,9 +38,14 @@ BlockWeights<float> ReadAhead::block(Index block, std::optional<Index> next) {
   const auto read = [this](std::size_t place) {
     Span span(trace_, "read");
     span.note("block", static_cast<Index>(place));
-    return model_.load_block(context_, static_cast<Index>(place));
+    BlockWeights<float> weights = model_.load_block(context_, static_cast<Index>(place));
+    if (carrier_ != nullptr) carrier_->carry(static_cast<Index>(place), weights);
+    return weights;
   };
-  return take(block_, static_cast<std::size_t>(block), next, read);
+  const auto announce = [this](std::size_t place) {
+    if (carrier_ != nullptr) carrier_->expect(static_cast<Index>(place));
+  };
+  return take(block_, static_cast<std::size_t>(block), next, read, announce);
 }
 
 Matrix<float> ReadAhead::matrix(const PlannedMatrix& planned) {

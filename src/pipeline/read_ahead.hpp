@@ -2,6 +2,7 @@
 // by a thread of its own while the walk goes on.
 #pragma once
 
+#include <functional>
 #include <future>
 #include <optional>
 #include <utility>  // pair
@@ -18,10 +19,21 @@ enum class Reading : std::uint8_t {
   Ahead = 1,      ///< a mapped file's
 };
 
+/// What is done to a block's weights beside the walk once they are read.
+class BlockCarrier {
+ public:
+  virtual ~BlockCarrier() = default;
+  /// The block will be read next: on the walk's thread, before that begins.
+  virtual void expect(Index block) = 0;
+  /// It was: on the thread that reads.
+  virtual void carry(Index block, BlockWeights<float>& read) = 0;
+};
+
 class ReadAhead {
  public:
-  /// All arguments must outlive the object; `trace` may be null.
-  ReadAhead(const Context<Cpu>& context, const Model& model, const RunPlan& plan, Reading reading, Trace* trace);
+  /// All arguments must outlive the object; `trace` and `carrier` may be null.
+  ReadAhead(const Context<Cpu>& context, const Model& model, const RunPlan& plan, Reading reading, Trace* trace,
+            BlockCarrier* carrier = nullptr);
 
   /// The weights of a block. `next`: the block that will be asked for after it, if any: it is held until then. Throws
   /// what Model::load_block throws.
@@ -38,11 +50,13 @@ class ReadAhead {
     std::future<T> value;  ///< valid until it is taken
   };
   template <class T, class Read>
-  T take(Next<T>& held, std::size_t place, std::optional<std::size_t> next, const Read& read);
+  T take(Next<T>& held, std::size_t place, std::optional<std::size_t> next, const Read& read,
+         const std::function<void(std::size_t)>& announce = {});
 
   const Context<Cpu>& context_;
   const Model& model_;
   Trace* trace_;
+  BlockCarrier* carrier_;
   std::vector<const PlannedMatrix*> order_;  ///< all matrices of the plan
   std::size_t at_ = 0;                       ///< the one that was asked for last
   Next<BlockWeights<float>> block_;

@@ -13,6 +13,7 @@
 #include "pipeline/read_ahead.hpp"
 #include "pipeline/recording.hpp"
 #include "pipeline/walk_output.hpp"
+#include "pipeline/weights_ahead.hpp"
 
 namespace halftone {
 
@@ -44,6 +45,7 @@ class Walk {
   WalkOutput& output_;
   ProgressMeter& meter_;
   Recording recording_;
+  WeightsAhead<Backend> arriving_;
   ReadAhead weights_;
   QuantisedStream<Backend> quantised_;
   std::optional<Stream<float, Backend>> full_;  ///< only if the plan asks for cross moments

@@ -19,7 +19,8 @@ Walk<Backend>::Walk(const WalkContexts<Backend>& contexts, const Model& model, c
       output_(output),
       meter_(meter),
       recording_(output.finished_blocks(), output, meter),
-      weights_(contexts.host, model, plan, reading, meter.trace()),
+      arriving_(contexts.backend, model, plan.device.fixed_bytes <= plan.device.memory_limit),
+      weights_(contexts.host, model, plan, reading, meter.trace(), &arriving_),
       quantised_(contexts, model, plan, ids, meter.trace(), options) {
   if (plan.streams() == 2)
     full_ = embedded(contexts, model, ids, meter.trace(), stream_options<Backend>(plan, options));
@@ -61,8 +62,7 @@ void Walk<Backend>::enter(Index block) {
   if (!weights_needed(block))
     return quantised_.enter(block, [this](const PlannedMatrix& planned) { return weights_.matrix(planned); });
   const bool more = block + 1 < model_.blocks() && weights_needed(block + 1);
-  auto weights =
-      detail::moved_to(contexts_.backend, weights_.block(block, more ? std::optional(block + 1) : std::nullopt));
+  auto weights = arriving_.take(block, weights_.block(block, more ? std::optional(block + 1) : std::nullopt));
   if (full_) full_weights_ = copy(contexts_.backend, weights);
   if (full_) full_->enter(model_.program(block));
   quantised_.enter(block, std::move(weights));

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cuda/device.hpp"
+#include "halftone/backend/cuda_copier.hpp"
 
 namespace halftone {
 inline namespace HALFTONE_DEVICE {
@@ -40,4 +41,12 @@ void CudaDevice::zero(void* to, Index stride, Index row_bytes, Index rows) {
 void CudaDevice::synchronize() {}
 
 }  // namespace HALFTONE_DEVICE
+
+/// Its pinned memory is small, so that there are many pieces.
+Copier<Cuda>::Copier(const Context<Cuda>& context) : device_(0), pinned_(context.allocate_host<char>(1, 1000)) {}
+Copier<Cuda>::~Copier() = default;
+void Copier<Cuda>::copy_piece(void* there, Index bytes) {
+  std::memcpy(there, pinned_.data(), static_cast<std::size_t>(bytes));
+}
+
 }  // namespace halftone

@@ -27,6 +27,19 @@ inline std::unique_ptr<Context<Cuda>> device_context(const CudaOptions& options 
   if (!held_##name) return;                                  \
   const Context<Cuda>& name = *held_##name
 
+/// Takes so many bytes of the device's memory, to a kilobyte.
+class Ballast {
+ public:
+  Ballast(const Context<Cuda>& context, Index bytes)
+      : large_(context.allocate<char>(1, bytes / unit * unit)),
+        half_(context.allocate<char>(1, bytes % unit / 2)),
+        other_(context.allocate<char>(1, bytes % unit / 2)) {}
+
+ private:
+  static constexpr Index unit = Index{2} << 20;  // what large blocks are rounded up to; small ones are to less
+  CudaMatrix<char> large_, half_, other_;
+};
+
 template <class T>
 Matrix<T> on_host(const Context<Cuda>& context, const CudaMatrix<T>& matrix) {
   return context.download(matrix.view());

@@ -1,4 +1,5 @@
 // Device memory: copies, views, the arena's limit.
+#include "halftone/backend/cuda_copier.hpp"
 #include "support.hpp"
 
 using namespace halftone;
@@ -46,6 +47,21 @@ TEST_CASE("beyond the limit memory is refused with figures, and what was idle is
   CHECK(error_of([&] { context.allocate<float>(100000, 1000); }).find("the limit is 83886080") != std::string::npos);
   CHECK(error_of([&] { context.allocate<float>(Index{1} << 40, Index{1} << 40); }).find("out_of_memory") == 0);
   CHECK(context.download(large.view().block(0, 0, 1, 1)).size() == 1);  // and the context goes on
+}
+
+TEST_CASE("a copier brings up what the host has, piece by piece") {
+  HALFTONE_DEVICE_CASE(context);
+  Copier<Cuda> copier(context);
+  for (const Index rows : {0, 1, 3, 40}) {
+    const auto A = random_matrix<float>(rows, 333, 1);
+    auto there = context.allocate<float>(rows, 333);
+    copier.upload(A.view(), there.view());
+    CHECK(on_host(context, there) == A);
+  }
+  auto there = context.allocate<float>(3, 4);
+  const auto A = random_matrix<float>(3, 5, 1);
+  CHECK(error_of([&] { copier.upload(A.view(), there.view()); }).find("shape_mismatch: cuda copier: 3 x 5") == 0);
+  CHECK(error_of([&] { copier.upload(A.view().middle_cols(0, 4), there.view()); }).find("shape_mismatch") == 0);
 }
 
 TEST_CASE("devices that there are not are refused by number") {

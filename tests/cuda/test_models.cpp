@@ -94,10 +94,7 @@ TEST_CASE("where memory is short chunks have fewer windows, then there is a clea
   Index fewest = windows;
   bool refused = false;
   for (Index left = used - used / 16; left > 0 && !refused; left -= used / 16) {
-    constexpr Index unit = Index{2} << 20;  // of large blocks
-    const auto ballast = context.allocate<char>(1, (limit - before - left) / unit * unit);
-    const Index rest = limit - before - left - ballast.size();
-    const auto half = context.allocate<char>(1, rest / 2), other = context.allocate<char>(1, rest / 2);
+    const Ballast ballast(context, limit - before - left);
     Index at_once = 0;
     try {
       const auto result = block.run(context, {windows, 0}, nullptr, &at_once);

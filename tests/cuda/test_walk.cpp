@@ -1,9 +1,11 @@
 // Whole models: the walk with every method on both backends.
 #include <map>
 
+#include "halftone/backend/cuda_copier.hpp"
 #include "model/fixture.hpp"
 #include "pipeline/run_setup.hpp"
 #include "pipeline/run_support.hpp"
+#include "pipeline/walk.hpp"
 #include "support.hpp"
 
 using namespace halftone;
@@ -44,12 +46,13 @@ struct Scene {
   }
 
   /// `device` null: the CPU.
-  Kept walk(const WalkDevice* device, const Kept* earlier = nullptr, Index finished = 0) const {
+  Kept walk(const WalkDevice* device, const Kept* earlier = nullptr, Index finished = 0,
+            Reading reading = Reading::Ahead) const {
     const RunPlan plan = plan_over(cpu, model, recipe, ids.rows(), ids.cols(), device);
     Kept output(find_format(plan.format), earlier, finished);
     const ProgressCallback silent;
     ProgressMeter meter(plan, silent, "");
-    walk_model(cpu, model, plan, ids.view(), Reading::Ahead, output, meter, device);
+    walk_model(cpu, model, plan, ids.view(), reading, output, meter, device);
     return output;
   }
 
@@ -145,6 +148,16 @@ TEST_CASE("a run that goes on ends in the same bytes, on the device too") {
   }
 }
 
+TEST_CASE("weights that are carried ahead are those that are copied when they are needed") {
+  const auto device = walk_device();
+  if (!device) return;
+  for (const char* name : {"llama_gqa", "opt", "qwen2_bias_tied"}) {
+    const Scene scene(name, recipe_of("gptqv2"));
+    CHECK(same(scene.walk(device.get(), nullptr, 0, Reading::Ahead),
+               scene.walk(device.get(), nullptr, 0, Reading::WhenAsked)));
+  }
+}
+
 TEST_CASE("hidden states that the limit has no room for are spilled, with the same bytes") {
   const auto roomy = walk_device();
   if (!roomy) return;
@@ -155,6 +168,46 @@ TEST_CASE("hidden states that the limit has no room for are spilled, with the sa
   CHECK(plan.device.resident == 0);  // less than what is set aside for the rest
   CHECK(plan_over(cpu, scene.model, scene.recipe, 6, 24, roomy.get()).device.resident == 6 * 24);
   CHECK(same(scene.walk(tight.get()), scene.walk(roomy.get())));
+}
+
+TEST_CASE("where a solve finds too little memory hidden states make room, and the report says so") {
+  const Index limit = Index{512} << 20;
+  const auto held = device_context({.device = 0, .memory_limit = limit});
+  if (!held) return;
+  const Context<Cuda>& context = *held;
+  const Scene scene("llama_gqa", recipe_of("gptqv2"));
+  const RunPlan plan = plan_over(cpu, scene.model, scene.recipe, 6, 24);
+  const auto walk = [&] {
+    Kept output(find_format(plan.format));
+    const ProgressCallback silent;
+    ProgressMeter meter(plan, silent, "");
+    Walk<Cuda>({cpu, context}, scene.model, plan, scene.ids.view(), Reading::WhenAsked, output, meter).run();
+    return output;
+  };
+  const auto short_of_memory = [](const Kept& kept) {
+    for (const auto& [module, matrix] : kept.matrices)
+      for (const std::string& note : matrix.report.notes)
+        if (note.find("the device's memory was short") == 0) return true;
+    return false;
+  };
+  const Index before = context.memory_in_use();
+  const Kept expected = walk();
+  CHECK(!short_of_memory(expected));
+  const Index used = context.memory_peak() - before;
+  bool said = false, refused = false;
+  for (Index left = used - used / 32; left > 0 && !refused; left -= used / 32) {
+    const Ballast ballast(context, limit - before - left);
+    try {
+      const Kept kept = walk();
+      CHECK(Apart(expected, kept).objective <= 1e-4);
+      said = said || short_of_memory(kept);
+    } catch (const Error& error) {
+      CHECK(error.status() == Status::OutOfMemory);
+      refused = true;
+    }
+  }
+  CHECK(said);
+  CHECK(refused);
 }
 
 TEST_CASE("what the device cannot do is refused, what needs no data runs without") {

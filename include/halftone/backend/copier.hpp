@@ -1,0 +1,14 @@
+// Copies from the host to a backend's memory that go on beside what its context is doing.
+#pragma once
+
+namespace halftone {
+
+/// Made on the context's thread, used by one thread at a time, which may be another. A backend whose memory is not the
+/// host's specialises it:
+///
+///   explicit Copier(const Context<Backend>& context);                       the context must outlive it
+///   void upload(MatrixView<const float> host, MatrixView<float> there);     returns when the numbers are there
+template <class Backend>
+class Copier;
+
+}  // namespace halftone

@@ -1,0 +1,91 @@
+// A block's weights where a backend computes. Those of the next block are copied there by the thread that reads them,
+// beside what the backend is doing for the present one.
+#pragma once
+
+#include <optional>
+#include <utility>  // move
+
+#include "halftone/backend/copier.hpp"
+#include "model/move_to.hpp"
+#include "pipeline/read_ahead.hpp"
+#include "pipeline/walk_contexts.hpp"
+
+namespace halftone {
+
+template <class Backend>
+class WeightsAhead final : public BlockCarrier {
+ public:
+  /// `wanted`: false where the backend's memory has no room for two blocks; each is then copied when it is taken.
+  WeightsAhead(const Context<Backend>& context, const Model& model, bool wanted) : context_(context), model_(model) {
+    if (wanted) copier_.emplace(context);
+  }
+
+  /// Makes room for the weights that are read next. On the walk's thread.
+  void expect(Index next) override {
+    if (!copier_) return;
+    arrived_ = std::move(expected_);
+    expected_ = {next, {}, false};
+    try {
+      expected_.weights = allocated(model_.program(next));
+    } catch (const Error& error) {
+      if (error.status() != Status::OutOfMemory) throw;
+      expected_ = {};
+    }
+    context_.synchronize();  // nothing queued may still use that memory
+  }
+  /// Copies them, and leaves `read` empty. On the reader's thread.
+  void carry(Index block, BlockWeights<float>& read) override {
+    if (expected_.block != block) return;
+    const auto each = [&](auto& from, auto& to) {
+      for (std::size_t i = 0; i < from.size(); ++i) {
+        copier_->upload(std::as_const(from[i]).view(), to[i].view());
+        from[i] = {};
+      }
+    };
+    each(read.linears, expected_.weights.linears);
+    each(read.biases, expected_.weights.biases);
+    each(read.parameters, expected_.weights.parameters);
+    expected_.carried = true;
+  }
+  /// The block's weights: those that were carried, or a copy of `read`.
+  BlockWeights<float, Backend> take(Index block, BlockWeights<float> read) {
+    for (Carried* held : {&arrived_, &expected_})
+      if (held->block == block && held->carried) return std::move(std::exchange(*held, {}).weights);
+    return detail::moved_to(context_, std::move(read));
+  }
+
+ private:
+  struct Carried {
+    Index block = -1;
+    BlockWeights<float, Backend> weights;
+    bool carried = false;
+  };
+
+  BlockWeights<float, Backend> allocated(const BlockProgram& program) const {
+    BlockWeights<float, Backend> weights;
+    for (const LinearInfo& linear : program.linears) {
+      weights.linears.push_back(context_.template allocate<float>(linear.rows, linear.cols));
+      weights.biases.push_back(context_.template allocate<float>(linear.bias ? 1 : 0, linear.bias ? linear.rows : 0));
+    }
+    for (const ParameterInfo& parameter : program.parameters)
+      weights.parameters.push_back(context_.template allocate<float>(1, parameter.width));
+    return weights;
+  }
+
+  const Context<Backend>& context_;
+  const Model& model_;
+  std::optional<Copier<Backend>> copier_;
+  Carried arrived_, expected_;  // the reader's thread touches only the second, between expect and the end of its read
+};
+
+/// On the CPU weights are where they were read.
+template <>
+class WeightsAhead<Cpu> final : public BlockCarrier {
+ public:
+  WeightsAhead(const Context<Cpu>&, const Model&, bool) {}
+  void expect(Index) override {}
+  void carry(Index, BlockWeights<float>&) override {}
+  BlockWeights<float> take(Index, BlockWeights<float> read) { return read; }
+};
+
+}  // namespace halftone
