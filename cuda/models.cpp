@@ -1,6 +1,7 @@
 // Blocks, streams and the walk over a model on the CUDA backend, compiled once: the same templates as on the CPU.
 #include "halftone/backend/cuda_copier.hpp"
 #include "halftone/backend/cuda_nn.hpp"
+#include "halftone/quant/cuda_dequantize.hpp"
 #include "halftone/solver/cuda_quantizer.hpp"
 #include "model/executor.impl.hpp"
 #include "model/stream.impl.hpp"

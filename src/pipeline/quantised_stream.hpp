@@ -61,6 +61,8 @@ class QuantisedStream {
   template <class Work>
   auto with_room(Stream<float, Backend>* full, Work&& work);
   using Statistics = InputStatistics<float, Backend>;
+  using There = typename Backend::template Matrix<float>;
+  There stored_values(const Format& format, const PlannedMatrix& planned, const QuantizedMatrix& solved) const;
   QuantizedMatrix solve_one(const PlannedMatrix& planned, Stream<float, Backend>* full, StageSolvers& solvers);
   Statistics collect(const PlannedStage& stage, const Operand& input, Stream<float, Backend>* full);
 

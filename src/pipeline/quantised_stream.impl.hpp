@@ -150,16 +150,29 @@ QuantizedMatrix QuantisedStream<Backend>::solve_one(const PlannedMatrix& planned
     QuantizedMatrix result = solve(weights_->linears[static_cast<std::size_t>(planned.linear)]);
     Span span(trace_, "decode");
     span.note("module", planned.matrix.module);
-    replace(planned, find_format(plan_.format).stored_values(planned.matrix, result));
+    weights_->linears[static_cast<std::size_t>(planned.linear)] =
+        with_room(full, [&] { return stored_values(find_format(plan_.format), planned, result); });
     return result;
   }
   Matrix<float> W = detail::about(planned.matrix.module, "", [&] { return read_(planned); });
   return solve(detail::moved_to(contexts_.backend, std::move(W)));
 }
 
+/// What the format will store, where the backend computes: there codes are decoded, plain values come from the host.
+template <class Backend>
+auto QuantisedStream<Backend>::stored_values(const Format& format, const PlannedMatrix& planned,
+                                             const QuantizedMatrix& solved) const -> There {
+  if constexpr (std::is_same_v<Backend, Cpu>)
+    return format.stored_values(planned.matrix, solved);
+  else if (format.stores_codes())
+    return dequantize(contexts_.backend, solved);
+  else
+    return detail::moved_to(contexts_.backend, format.stored_values(planned.matrix, solved));
+}
+
 template <class Backend>
 void QuantisedStream<Backend>::replace(const PlannedMatrix& planned, Matrix<float> values) {
-  auto& place = weights_->linears[static_cast<std::size_t>(planned.linear)];
+  There& place = weights_->linears[static_cast<std::size_t>(planned.linear)];
   place = {};
   place = detail::moved_to(contexts_.backend, std::move(values));
 }

@@ -1,6 +1,9 @@
 // Packing and decoding, bit for bit the CPU's.
 #include "halftone/quant/binary_grid.hpp"
+#include "halftone/quant/cuda_dequantize.hpp"
+#include "halftone/solver/quantizer.hpp"
 #include "support.hpp"
+#include "two_streams.hpp"
 
 using namespace halftone;
 using namespace halftone::test;
@@ -33,6 +36,23 @@ TEST_CASE("codes are packed into the CPU's words, and come back") {
   CHECK(error_of([&] {
           pack_codes(context, there.view(), 1, WordLayout::Rows, words.view());
         }).find("invalid_argument") == 0);
+}
+
+TEST_CASE("results decode to the host's values, outlier columns and group index included") {
+  HALFTONE_DEVICE_CASE(context);
+  const Context<Cpu> cpu(1);
+  const auto statistics = full_statistics(cpu, 48, 200, 7, -1);
+  const auto W = random_matrix<float>(9, 48, 8, 0.05);
+  const OptionMap common{{"bits", "3"}, {"group_size", "16"}};
+  for (const auto& [method, option, value] :
+       {std::tuple("gptq", "act_order", "true"), std::tuple("gptq", "groups", "fresh"),
+        std::tuple("owq", "outlier_columns", "3"), std::tuple("gptqt", "outlier_columns", "2")}) {
+    INFO(method << " " << option);
+    OptionMap options = common;
+    options[option] = value;
+    const QuantizedMatrix matrix = make_quantizer(cpu, method, options)->quantize(W, statistics);
+    CHECK(on_host(context, dequantize(context, matrix)) == dequantize(matrix));
+  }
 }
 
 TEST_CASE("codes decode to what every format decodes to") {
