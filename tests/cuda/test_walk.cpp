@@ -1,8 +1,10 @@
 // Whole models: the walk with every method on both backends.
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "halftone/backend/cuda_copier.hpp"
 #include "model/fixture.hpp"
+#include "pipeline/fingerprint.hpp"
 #include "pipeline/run_setup.hpp"
 #include "pipeline/run_support.hpp"
 #include "pipeline/walk.hpp"
@@ -208,6 +210,27 @@ TEST_CASE("where a solve finds too little memory hidden states make room, and th
   }
   CHECK(said);
   CHECK(refused);
+}
+
+TEST_CASE("a plan says what the device holds, and a journal knows the device but not its limit") {
+  const auto device = walk_device();
+  if (!device) return;
+  const auto tight = walk_device({.device = 0, .memory_limit = Index{200} << 20});
+  const Scene scene("llama_gqa", recipe_of("gptq"));
+  const auto plan = [&](const WalkDevice* on) { return plan_over(cpu, scene.model, scene.recipe, 6, 24, on); };
+  const auto fingerprint = [&](const WalkDevice* on) {
+    return run_fingerprint(cpu, scene.model, plan(on), 1, scene.ids.view());
+  };
+  CHECK(fingerprint(device.get()) != fingerprint(nullptr));
+  CHECK(fingerprint(device.get()) == fingerprint(tight.get()));
+  const std::string table = plan_table(plan(tight.get()), 0);
+  CHECK_THAT(table, Catch::Contains("device        " + device->name()));
+  CHECK_THAT(table, Catch::Contains("0 of 144 tokens, the others stay with the host"));
+  CHECK_THAT(table, !Catch::Contains("time          about"));
+  const nlohmann::json document = plan_json(plan(device.get()), 0);
+  CHECK(document.at("device").at("resident_tokens") == 144);
+  CHECK(document.at("seconds").is_null());
+  CHECK(plan_json(plan(nullptr), 1).at("device").is_null());
 }
 
 TEST_CASE("what the device cannot do is refused, what needs no data runs without") {
