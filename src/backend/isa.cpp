@@ -21,13 +21,13 @@ std::vector<const CpuKernels*> runnable_kernels() {
 
 CpuKernels chosen_kernels(std::string_view wanted) {
   const auto tables = runnable_kernels();
-  const CpuKernels* found = wanted.empty() ? tables.front() : nullptr;
+  const CpuKernels* found = wanted.empty() ? tables.front() : wanted == "baseline" ? tables.back() : nullptr;
   for (const CpuKernels* table : tables)
     if (wanted == table->isa) found = table;
   if (!found) {
     std::string have;
     for (const CpuKernels* table : tables) have += std::string(have.empty() ? "" : ", ") + table->isa;
-    const bool known = wanted == "avx2" || wanted == "avx512";
+    const bool known = wanted == "avx2" || wanted == "avx512" || wanted == "neon";
     fail(known ? Status::Unsupported : Status::InvalidArgument, "cpu context: HALFTONE_ISA is '", wanted,
          known ? "', which this processor or build lacks; wanted one of " : "', wanted one of ", have);
   }

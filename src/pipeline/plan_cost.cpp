@@ -241,11 +241,15 @@ void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {
 double estimated_seconds(const Context<Cpu>& context, const RunPlan& plan) {
   constexpr Index n = 768;
   const Matrix<float> A(n, n, 1.0f), B(n, n, 1.0f);
+  const Matrix<BFloat16> A16 = rounded_to_bfloat(context, A), B16 = rounded_to_bfloat(context, B);
   Matrix<float> C(n, n);
   double fastest = 1e9;
-  for (int run = 0; run < 4; ++run) {
+  for (int run = 0; run < 6; ++run) {
     const auto start = std::chrono::steady_clock::now();
-    gemm<float>(context, Transpose::No, Transpose::Yes, 1, A, B, 0, C);
+    if (plan.products == ProductType::BFloat16)
+      gemm<BFloat16>(context, Transpose::No, Transpose::Yes, A16, B16, false, C);
+    else
+      gemm<float>(context, Transpose::No, Transpose::Yes, 1, A, B, 0, C);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     if (run > 0) fastest = std::min(fastest, seconds.count());
   }

@@ -124,11 +124,11 @@ TEST_CASE("mirror_upper copies the upper triangle") {
 TEST_CASE("HALFTONE_ISA chooses the kernels or is refused") {
   const auto tables = detail::runnable_kernels();
   CHECK(std::string(detail::chosen_kernels("").isa) == tables.front()->isa);
-  CHECK(std::string(detail::chosen_kernels("baseline").isa) == "baseline");
+  CHECK(detail::chosen_kernels("baseline").isa == tables.back()->isa);
   if (tables.size() > 1) CHECK(std::string(detail::chosen_kernels("baseline").products) == "eigen");
   CHECK_THROWS_WITH(detail::chosen_kernels("sse9"),
                     Catch::Contains("HALFTONE_ISA is 'sse9'") && Catch::Contains("baseline"));
-  for (const char* name : {"avx2", "avx512"}) {
+  for (const char* name : {"avx2", "avx512", "neon"}) {
     bool runs = false;
     for (const auto* table : tables) runs = runs || std::string(table->isa) == name;
     if (!runs) CHECK_THROWS_AS(detail::chosen_kernels(name), Error);

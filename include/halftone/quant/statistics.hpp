@@ -107,6 +107,13 @@ class InputStatistics {
   void check_batch(MatrixView<const T> X, const char* what) const;
   void add_second(MatrixView<const S> X);
   void add_cross(MatrixView<const S> difference, MatrixView<const S> X);
+  /// X rounded, in memory that is kept for the next batch.
+  MatrixView<const BFloat16> rounded(Matrix<BFloat16>& memory, MatrixView<const S> X) const {
+    if (memory.rows() < X.rows || memory.cols() != X.cols) memory = Matrix<BFloat16>(X.rows, X.cols);
+    const MatrixView<BFloat16> values = memory.view().middle_rows(0, X.rows);
+    if constexpr (may_round) narrow(*context_, X, values);
+    return values;
+  }
 
   const Context<Backend>* context_;
   Index width_ = 0, tokens_ = 0;
@@ -114,6 +121,7 @@ class InputStatistics {
   ProductType products_ = ProductType::Float;
   mutable BackendMatrix H_;  // upper triangle until asked for: mirroring costs n² and is not done for every batch
   BackendMatrix D_;
+  Matrix<BFloat16> rounded_;
   std::vector<InputStatistics> held_out_;  // one or none
   mutable detail::OnceDone mirrored_;
 };
@@ -197,8 +205,7 @@ void InputStatistics<S, Backend>::add_second(MatrixView<const S> X) {
     if (products_ == ProductType::Float) {
       gemm_upper(*context_, Transpose::Yes, Transpose::No, S(1), X, X, S(1), H_.view());
     } else if constexpr (may_round) {
-      const Matrix<BFloat16> rounded = rounded_to_bfloat(*context_, X);
-      add_squares(*context_, rounded.view(), H_.view());
+      add_squares(*context_, rounded(rounded_, X), H_.view());
     }
   }
   mirrored_.reset();
@@ -210,8 +217,8 @@ void InputStatistics<S, Backend>::add_cross(MatrixView<const S> difference, Matr
   if (products_ == ProductType::Float) {
     gemm(*context_, Transpose::Yes, Transpose::No, S(1), difference, X, S(1), D_.view());
   } else if constexpr (may_round) {
-    const auto left = rounded_to_bfloat(*context_, difference), right = rounded_to_bfloat(*context_, X);
-    gemm(*context_, Transpose::Yes, Transpose::No, left.view(), right.view(), true, D_.view());
+    Matrix<BFloat16> left;
+    gemm(*context_, Transpose::Yes, Transpose::No, rounded(left, difference), rounded(rounded_, X), true, D_.view());
   }
 }
 
