@@ -27,6 +27,7 @@ CpuKernels chosen_kernels(std::string_view wanted) {
   if (!found) {
     std::string have;
     for (const CpuKernels* table : tables) have += std::string(have.empty() ? "" : ", ") + table->isa;
+    if (tables.back()->isa != std::string_view("baseline")) have += ", baseline";
     const bool known = wanted == "avx2" || wanted == "avx512" || wanted == "neon";
     fail(known ? Status::Unsupported : Status::InvalidArgument, "cpu context: HALFTONE_ISA is '", wanted,
          known ? "', which this processor or build lacks; wanted one of " : "', wanted one of ", have);
