@@ -61,6 +61,10 @@ MemoryEstimate block_memory(const BlockProgram& program, const std::vector<Plann
   keep_larger(most, moving);
   for (const PlannedStage& stage : stages) {
     MemoryEstimate solving = stage_memory(program, stage);
+    if (plan.products == ProductType::BFloat16) {  // H or U, and a matrix, rounded to 2 bytes an element
+      const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+      solving.solver += 2 * width * width + solving.solver / 5;
+    }
     solving.weights = moving.weights;
     const Index first_op = program.stages[static_cast<std::size_t>(stage.stage)].first_op;
     solving.streams = plan.streams() * live_bytes(program, first_op, plan.tokens());

@@ -223,3 +223,24 @@ TEST_CASE("GPTQ beats rounding on the layer that it was given") {
     CHECK(layer.gptq(gptq_options(bits)).report.relative_error < 0.8 * rounded);
   }
 }
+
+TEST_CASE(
+    "solves from statistics of rounded inputs multiply rounded numbers: nearly the same codes, as good a result") {
+  Matrix<float> X = random_inputs<float>(900, 300, 41);
+  for (Index i = 0; i < X.size(); ++i)
+    X.data()[i] = static_cast<float>(BFloat16(X.data()[i]));  // rounding changes none
+  const Layer<float> layer(random_matrix<float>(130, 300, 40, 0.1), X, 2);
+  InputStatistics<float> rounded(layer.context, 300, Moments::Second, ProductType::BFloat16);
+  rounded.add(X);
+  for (int bits : {2, 4})
+    for (bool act_order : {false, true}) {
+      const GptqOptions options = gptq_options(bits, 64, act_order);
+      const QuantizedMatrix exact = layer.gptq(options), near = layer.gptq(options, layer.W, rounded);
+      CAPTURE(bits, act_order);
+      CHECK(share_of_differences(exact.codes, near.codes) < 0.02);
+      CHECK(near.report.relative_error == Approx(exact.report.relative_error).epsilon(0.01));
+      // The reported error is that of the codes, but for the rounding in its denominator.
+      CHECK(near.report.relative_error ==
+            Approx(relative_output_error<float>(layer.context, dequantize(near), layer.W, layer.H())).epsilon(1e-3));
+    }
+}

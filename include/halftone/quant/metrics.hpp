@@ -15,26 +15,47 @@ template <class S>
 using ViewOf = std::type_identity_t<MatrixView<const S>>;
 }  // namespace detail
 
-/// tr(A H Aᵀ) for A [rows, in] and symmetric H [in, in], both triangles. Column blocks b of H: the part above the
-/// diagonal block counts twice, so that rows·in² multiply-adds become half as many. Products in S, sums in double.
-template <class S, class Backend>
-double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, detail::ViewOf<S> H) {
+namespace detail {
+/// The sum of quadratic_form: multiply(first, count, b, P) sets P [rows, n] to A[:, first:+count] · H[first:+count,
+/// b:+n].
+template <class S, class Backend, class Multiply>
+double quadratic_sum(const Context<Backend>& context, MatrixView<const S> A, Multiply&& multiply) {
   constexpr Index width = 512;
   auto product = context.template allocate<S>(A.rows, std::min(width, A.cols));
   double total = 0;
   for (Index b = 0; b < A.cols; b += width) {
-    const Index n = std::min(width, A.cols - b);
-    const MatrixView<const S> columns = A.middle_cols(b, n);
-    const MatrixView<S> P = product.view().middle_cols(0, n);
+    const MatrixView<S> P = product.view().middle_cols(0, std::min(width, A.cols - b));
     const auto term = [&](Index first, Index count) {
-      gemm(context, Transpose::No, Transpose::No, S(1), A.middle_cols(first, count), H.block(first, b, count, n), S(0),
-           P);
-      return inner_product(context, MatrixView<const S>(P), columns);
+      multiply(first, count, b, P);
+      return inner_product(context, MatrixView<const S>(P), A.middle_cols(b, P.cols));
     };
     if (b > 0) total += 2 * term(0, b);
-    total += term(b, n);
+    total += term(b, P.cols);
   }
   return total;
+}
+}  // namespace detail
+
+/// tr(A H Aᵀ) for A [rows, in] and symmetric H [in, in], both triangles. Column blocks b of H: the part above the
+/// diagonal block counts twice, so that rows·in² multiply-adds become half as many. Products in S, sums in double.
+/// `products` BFloat16 rounds A and H in the products (float on the CPU): off by some 10⁻⁵ of itself, by up to 2⁻⁸
+/// where one channel is all of it.
+template <class S, class Backend>
+double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, detail::ViewOf<S> H,
+                      ProductType products = ProductType::Float) {
+  if constexpr (std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>) {
+    if (products == ProductType::BFloat16) {
+      const Matrix<BFloat16> left = rounded_to_bfloat(context, A), right = rounded_to_bfloat(context, H);
+      return detail::quadratic_sum(context, A, [&](Index first, Index count, Index b, MatrixView<S> P) {
+        gemm(context, Transpose::No, Transpose::No, left.view().middle_cols(first, count),
+             right.view().block(first, b, count, P.cols), false, P);
+      });
+    }
+  }
+  return detail::quadratic_sum(context, A, [&](Index first, Index count, Index b, MatrixView<S> P) {
+    gemm(context, Transpose::No, Transpose::No, S(1), A.middle_cols(first, count), H.block(first, b, count, P.cols),
+         S(0), P);
+  });
 }
 
 /// tr((Q − W) H (Q − W)ᵀ): with H = XᵀX the squared output error ‖X (Q − W)ᵀ‖². Q, W [out, in], H [in, in].

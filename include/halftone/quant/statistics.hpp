@@ -93,6 +93,8 @@ class InputStatistics {
   Index width() const { return width_; }
   Index tokens() const { return tokens_; }
   Moments moments() const { return moments_; }
+  /// What batches were multiplied as. Solvers do the same in what corrects columns far behind and in their reports.
+  ProductType products() const { return products_; }
   /// Σ xᵀx [in, in], both triangles. Throws Status::InvalidArgument if moments() is None.
   const BackendMatrix& second_moments() const;
   /// Σ (x_fp − x)ᵀ x [in, in]; row: deviating channel, column: channel of X. Needs Moments::Cross.

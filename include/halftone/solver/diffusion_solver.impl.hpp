@@ -127,8 +127,9 @@ auto DiffusionSolver<Scalar, Backend>::diffuse(Grids& grids, BackendMatrix value
   working.codes = context.template allocate<std::uint8_t>(values.rows(), in);
   SecondTerm<Scalar> second{{}, options_.target.second, strength};
   if (options_.target.target == Target::Alpha && strength > 0) second.T = moments.T.view();
-  working.loss = diffuse_errors(context, plan, moments.factor.view(), values.view(), grids,
-                                std::as_const(importance).data(), groups.data(), working.codes.view(), second);
+  working.loss =
+      diffuse_errors(context, plan, moments.factor.view(), values.view(), grids, std::as_const(importance).data(),
+                     groups.data(), working.codes.view(), second, moments.statistics->products());
   write_zero_codes(context, grids.cells(groups.data() + rounded),
                    working.codes.view().middle_cols(rounded, in - rounded));
   const std::vector<std::int32_t> position = inverse_order(moments.order);
@@ -270,7 +271,7 @@ template <class Scalar, class Backend>
 double DiffusionSolver<Scalar, Backend>::error_of(MatrixView<const Scalar> W, BackendMatrix values,
                                                   const Prepared& moments, std::optional<double> loss) const {
   const auto H = moments.statistics->second_moments().view();
-  const double reference = quadratic_form(*context_, W, H);
+  const double reference = quadratic_form(*context_, W, H, moments.statistics->products());
   add_scaled(*context_, values.view(), Scalar(-1), W);
   if (moments.report.dead_columns > 0) clear_columns(*context_, values.view(), moments.diagonal.dead.data());
   const auto difference = std::as_const(values).view();

@@ -62,21 +62,58 @@ inline std::vector<std::int32_t> groups_of_positions(const DiffusionPlan& plan,
   return of_position;
 }
 
+/// What blocks push onto the columns behind them: W −= E · U.
+template <class S, class Backend>
+class Corrections {
+ public:
+  /// `products` BFloat16 (float on the CPU): E and U are rounded. A correction is then off by 2⁻⁹ of itself, far below
+  /// a step of the grid, and the sum of squared errors by some 10⁻⁵.
+  Corrections(const Context<Backend>& context, MatrixView<const S> U, ProductType products)
+      : context_(&context), U_(U), rounds_(products == ProductType::BFloat16) {
+    if constexpr (may_round)
+      if (rounds_) rounded_ = rounded_to_bfloat(context, U);
+  }
+  /// Of the columns [first, end) onto all behind them. E [rows, end − first], W [rows, in].
+  void operator()(Index first, Index end, MatrixView<const S> E, MatrixView<S> W) const {
+    const Index width = end - first, rest = W.cols - end;
+    const MatrixView<S> behind = W.middle_cols(end, rest);
+    if constexpr (may_round) {
+      if (rounds_) {
+        Matrix<BFloat16> negated = rounded_to_bfloat(*context_, E);
+        for (Index i = 0; i < negated.size(); ++i) negated.data()[i].bits ^= 0x8000u;
+        return gemm(*context_, Transpose::No, Transpose::No, std::as_const(negated).view(),
+                    rounded_.view().block(first, end, width, rest), true, behind);
+      }
+    }
+    gemm(*context_, Transpose::No, Transpose::No, S(-1), E, U_.block(first, end, width, rest), S(1), behind);
+  }
+
+ private:
+  static constexpr bool may_round = std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>;
+
+  const Context<Backend>* context_;
+  MatrixView<const S> U_;
+  bool rounds_;
+  Matrix<BFloat16> rounded_;
+};
+
 /// Rounds the first plan.columns columns of W and diffuses their errors.
 ///
 /// `Grids` is a policy: fit(context, group, columns, importance) fits a group's grid, cells(group_of_position) gives
 /// what the backend's diffuse_block reads. Static groups must have been fitted before; the others are fitted here. U
 /// [in, in]: the inverse factor, upper. W [out, in] in: the weights; out: rounded values, and behind them the kept
 /// columns with all corrections. importance [in]: diag(H) in solving order, for the fits here; null counts as ones.
-/// group_of_position [in]. codes [out, >= plan.columns] out.
+/// group_of_position [in]. codes [out, >= plan.columns] out. `products`: of Corrections.
 /// Returns Σ e² = tr((Q−W) Hd (Q−W)ᵀ), W the weights that came in; with a second update in the mode pre alone.
 template <class S, class Backend, class Grids>
 double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan, MatrixView<const S> U,
                       MatrixView<S> W, Grids& grids, const S* importance, const std::int32_t* group_of_position,
-                      MatrixView<std::uint8_t> codes, const SecondTerm<S>& term = {}) {
+                      MatrixView<std::uint8_t> codes, const SecondTerm<S>& term = {},
+                      ProductType products = ProductType::Float) {
   const Index widest = std::min(plan.block_size, plan.columns);
   auto errors = context.template allocate<S>(W.rows, widest);
   SecondSums<S, Backend> second(context, term, U, W, widest);
+  const Corrections<S, Backend> correct(context, U, products);
 
   RunningSum<Backend> loss(context, W.rows);
   for (Index a = 0, b = 0; a < plan.columns; a = b) {
@@ -100,8 +137,7 @@ double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan
 
     if (rest == 0) continue;
     second.finish(cells, a, width, E);
-    gemm(context, Transpose::No, Transpose::No, S(-1), MatrixView<const S>(E), U.block(a, b, width, rest), S(1),
-         W.middle_cols(b, rest));
+    correct(a, b, MatrixView<const S>(E), W);
   }
   return loss.value() + second.move_kept(plan.columns);
 }
