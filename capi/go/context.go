@@ -97,7 +97,9 @@ func (c *Context) Close() error {
 func (c *Context) SetDevice(device string) error { return c.set("device", device) }
 
 // SetDeviceMemory limits what a quantizer or a job takes of the device's memory, in bytes; 0: what is free.
-func (c *Context) SetDeviceMemory(bytes uint64) error { return c.set("device_memory", fmt.Sprint(bytes)) }
+func (c *Context) SetDeviceMemory(bytes uint64) error {
+	return c.set("device_memory", fmt.Sprint(bytes))
+}
 
 func (c *Context) set(name, value string) error {
 	var memory arena
