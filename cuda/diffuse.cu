@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "halftone/backend/cuda_primitives.hpp"
+#include "halftone/backend/diffusion_block.hpp"
 #include "rounders.cuh"
 
 namespace halftone {
@@ -80,33 +81,11 @@ struct DiffuseRow {
   }
 };
 
-template <class S>
-void require_shape(const char* what, MatrixView<S> got, Index rows, Index cols) {
-  require(got.rows == rows && got.cols == cols, Status::ShapeMismatch, "diffuse_block: ", what, " is ", got.rows, " x ",
-          got.cols, ", wanted ", rows, " x ", cols);
-}
-
 /// Up to block_columns columns.
 template <class S, template <class> class Cells>
 void diffuse_columns(const Context<Cuda>& context, const Cells<S>& cells, MatrixView<const S> U, MatrixView<S> W,
                      MatrixView<S> E, MatrixView<std::uint8_t> codes, const SecondUpdate<S>& second) {
-  detail::DiffusionBlock<S> block{};
-  block.width = W.cols;
-  block.U = U.data;
-  block.ldu = U.stride;
-  block.W = W.data;
-  block.ldw = W.stride;
-  block.E = E.data;
-  block.lde = E.stride;
-  block.codes = codes.data;
-  block.ldcodes = codes.stride;
-  block.T = second.T.data;
-  block.ldt = second.T.stride;
-  block.strength = second.strength;
-  block.second = second.second.data;
-  block.ldsecond = second.second.stride;
-  block.before = second.before.data;
-  block.ldbefore = second.before.stride;
+  const detail::DiffusionBlock<S> block = detail::diffusion_block(U, W, E, codes, second);
   const BlockGroups groups = block_groups(cells.group_of_position, W.cols);
   with_rounder(cells, [&](auto rounder) {
     using Rounder = decltype(rounder);
@@ -124,14 +103,7 @@ void diffuse_block(const Context<Cuda>& context, const Cells<S>& cells, MatrixVi
                    MatrixView<S> E, MatrixView<std::uint8_t> codes, const SecondUpdate<S>& second) {
   const Index rows = W.rows, width = W.cols;
   const bool twice = !second.T.empty();
-  require_shape("U", U, width, width);
-  require_shape("E", E, rows, width);
-  require_shape("codes", codes, rows, width);
-  if (twice) {
-    require_shape("T", second.T, width, width);
-    require_shape("second", second.second, rows, width);
-    require_shape("before", second.before, rows, width);
-  }
+  detail::require_diffusion(U, W, E, codes, second);
   if (rows == 0 || width == 0) return;
   // Wider blocks are cut, and what a piece's columns do to those behind it in the block is a product.
   CudaMatrix<S> sums;

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "halftone/backend/cuda_primitives.hpp"
+#include "halftone/backend/shapes.hpp"
 #include "launch.cuh"
 #include "libraries.hpp"
 
@@ -71,16 +72,6 @@ void multiply_upper(const Context<Cuda>& context, Transpose a, Transpose b, doub
                        &C(0, whole));
 }
 
-template <class S, class R>
-void require_product(const char* who, Transpose a, Transpose b, MatrixView<const S> A, MatrixView<const S> B,
-                     MatrixView<R> C) {
-  const Index m = a == Transpose::Yes ? A.cols : A.rows, k = a == Transpose::Yes ? A.rows : A.cols;
-  const Index inner = b == Transpose::Yes ? B.cols : B.rows, n = b == Transpose::Yes ? B.rows : B.cols;
-  require(k == inner && C.rows == m && C.cols == n, Status::ShapeMismatch, who, ": op(A) is ", m, " x ", k,
-          " and op(B) ", inner, " x ", n, "; C is ", C.rows, " x ", C.cols, ", wanted ", m, " x ", n,
-          " and equal inner sizes");
-}
-
 /// C *= beta where there is nothing to multiply.
 template <class S>
 void scale(const Context<Cuda>& context, S beta, MatrixView<S> C) {
@@ -103,12 +94,11 @@ void turn_around(const Context<Cuda>& context, MatrixView<S> A) {
       });
 }
 
-}  // namespace
-
-template <class S>
-void gemm(const Context<Cuda>& context, Transpose a, Transpose b, S alpha, std::type_identity_t<MatrixView<const S>> A,
-          std::type_identity_t<MatrixView<const S>> B, S beta, std::type_identity_t<MatrixView<S>> C) {
-  require_product<S, S>("gemm", a, b, A, B, C);
+/// C = alpha · op(A) · op(B) + beta · C with results in R.
+template <class S, class R>
+void multiply(const char* who, const Context<Cuda>& context, Transpose a, Transpose b, R alpha, MatrixView<const S> A,
+              MatrixView<const S> B, R beta, MatrixView<R> C) {
+  detail::require_product(who, a, b, A, B, C);
   const Index k = a == Transpose::Yes ? A.rows : A.cols;
   if (C.empty()) return;
   if (k == 0) return scale(context, beta, C);
@@ -116,11 +106,19 @@ void gemm(const Context<Cuda>& context, Transpose a, Transpose b, S alpha, std::
                                         A.data, C.data);
 }
 
+}  // namespace
+
+template <class S>
+void gemm(const Context<Cuda>& context, Transpose a, Transpose b, S alpha, std::type_identity_t<MatrixView<const S>> A,
+          std::type_identity_t<MatrixView<const S>> B, S beta, std::type_identity_t<MatrixView<S>> C) {
+  multiply<S, S>("gemm", context, a, b, alpha, A, B, beta, C);
+}
+
 template <class S>
 void gemm_upper(const Context<Cuda>& context, Transpose a, Transpose b, S alpha,
                 std::type_identity_t<MatrixView<const S>> A, std::type_identity_t<MatrixView<const S>> B, S beta,
                 std::type_identity_t<MatrixView<S>> C) {
-  require_product<S, S>("gemm_upper", a, b, A, B, C);
+  detail::require_product("gemm_upper", a, b, A, B, C);
   require(C.rows == C.cols, Status::ShapeMismatch, "gemm_upper: C is ", C.rows, " x ", C.cols, ", wanted square");
   if (C.empty()) return;
   if ((a == Transpose::Yes ? A.rows : A.cols) == 0) return scale(context, beta, C);
@@ -130,12 +128,7 @@ void gemm_upper(const Context<Cuda>& context, Transpose a, Transpose b, S alpha,
 template <class T>
 void gemm_narrow(const Context<Cuda>& context, Transpose a, Transpose b, float alpha,
                  std::type_identity_t<MatrixView<const T>> A, MatrixView<const T> B, float beta, MatrixView<float> C) {
-  require_product<T, float>("gemm_narrow", a, b, A, B, C);
-  const Index k = a == Transpose::Yes ? A.rows : A.cols;
-  if (C.empty()) return;
-  if (k == 0) return scale(context, beta, C);
-  context.engine().libraries().multiply(product_of(a, b, alpha, beta, C.rows, C.cols, k, A, B, C.stride), B.data,
-                                        A.data, C.data);
+  multiply<T, float>("gemm_narrow", context, a, b, alpha, A, B, beta, C);
 }
 
 template <class T>

@@ -44,12 +44,10 @@ struct OpRunner {
     if (!weights.biases[index].empty()) add_bias<S>(context, weights.biases[index].data(), view(op.out));
   }
   void multiply_half(const LinearOp& op) const {
-    if constexpr (std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>) {
+    if constexpr (may_round<S, Backend>) {
       const MatrixView<const S> x = in(op.in);
       if (!(rounded.operand == op.in)) {
-        if (rounded.values.rows() < x.rows || rounded.values.cols() != x.cols)
-          rounded.values = Matrix<BFloat16>(x.rows, x.cols);
-        narrow(context, x, rounded.values.view().middle_rows(0, x.rows));
+        rounded_to_bfloat(context, x, rounded.values);
         rounded.operand = op.in;
       }
       gemm<BFloat16>(context, Transpose::No, Transpose::Yes,

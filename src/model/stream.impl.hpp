@@ -40,7 +40,7 @@ template <class S, class Backend>
 std::vector<Matrix<BFloat16>> rounded_linears(const Context<Backend>& context, const BlockProgram& program,
                                               const BlockWeights<S, Backend>& weights, Index first, Index last) {
   std::vector<Matrix<BFloat16>> halves(program.linears.size());
-  if constexpr (std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>) {
+  if constexpr (may_round<S, Backend>) {
     for (Index op = first; op < last; ++op)
       if (const auto* linear = std::get_if<LinearOp>(&program.ops[static_cast<std::size_t>(op)])) {
         const auto index = static_cast<std::size_t>(linear->linear);
@@ -129,9 +129,10 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
     auto& matrix = slots_[static_cast<std::size_t>(slot)];
     if (matrix.empty()) matrix = allocated(program_->slot_widths[static_cast<std::size_t>(slot)]);
   }
-  if (products_ == ProductType::BFloat16) halves_ = detail::rounded_linears(*context_, *program_, weights, at_, target);
-  run_chunks(weights, target);
-  halves_.clear();
+  if (products_ == ProductType::BFloat16)
+    run_chunks(weights, detail::rounded_linears(*context_, *program_, weights, at_, target), target);
+  else
+    run_chunks(weights, {}, target);
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (!detail::contains(live, static_cast<int>(i))) slots_[i] = {};
   at_ = target;
@@ -146,14 +147,14 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
 template <class S, class Backend>
 class Stream<S, Backend>::ChunkRunner {
  public:
-  ChunkRunner(Stream& stream, const BlockWeights<S, Backend>& weights, Index target)
+  ChunkRunner(Stream& stream, const BlockWeights<S, Backend>& weights, Halves halves, Index target)
       : stream_(stream),
         weights_(weights),
         target_(target),
         runner_(*stream.context_, *stream.program_, stream.length_),
         views_(stream.slots_.size()),
         chunk_(stream.slots_.size()) {
-    runner_.multiply_halves(stream.halves_);
+    runner_.multiply_halves(halves);
   }
 
   void run(Index first, Index rows) {
@@ -186,26 +187,26 @@ class Stream<S, Backend>::ChunkRunner {
 };
 
 template <class S, class Backend>
-void Stream<S, Backend>::run_chunks(const BlockWeights<S, Backend>& weights, Index target) {
+void Stream<S, Backend>::run_chunks(const BlockWeights<S, Backend>& weights, Halves halves, Index target) {
   const Index chunk = windows_at_once_ * length_, chunks = (tokens_ + chunk - 1) / chunk;
   const auto kept = detail::both(live_slots(*program_, at_), live_slots(*program_, target));
   const Index scratch = detail::scratch_width(*program_, at_, target, kept) * chunk * static_cast<Index>(sizeof(S));
   const Index workers = detail::chunks_at_once(chunks, scratch, detail::chunk_threads(*context_));
-  if (workers == 1) return run_one_by_one(weights, target);
+  if (workers == 1) return run_one_by_one(weights, halves, target);
   std::atomic<Index> next{0};
   parallel_for(static_cast<int>(workers), workers, [&](Index) {
-    ChunkRunner runner(*this, weights, target);
+    ChunkRunner runner(*this, weights, halves, target);
     for (Index c = next++; c < chunks; c = next++) runner.run(c * chunk, std::min(chunk, tokens_ - c * chunk));
   });
 }
 
 template <class S, class Backend>
-void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights, Index target) {
+void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights, Halves halves, Index target) {
   std::optional<ChunkRunner> runner;
   for (Index first = 0; first < tokens_;) {
     const Index rows = std::min(windows_at_once_ * length_, tokens_ - first);
     try {
-      if (!runner) runner.emplace(*this, weights, target);
+      if (!runner) runner.emplace(*this, weights, halves, target);
       runner->run(first, rows);
       first += rows;
     } catch (const Error& error) {

@@ -56,13 +56,12 @@ Index fixed_bytes(const BlockProgram& program, const std::vector<PlannedStage>& 
 
 }  // namespace
 
-void plan_device(const Model& model, const WalkDevice* device, RunPlan& plan) {
-  if (device == nullptr) return;
-  require(plan.tune.steps == 0, Status::Unsupported, device->name(),
+void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan) {
+  require(plan.tune.steps == 0, Status::Unsupported, device.name(),
           ": tuning runs on the cpu alone; wanted effort low (no tuning), or device cpu");
   DevicePlan& there = plan.device;
-  there.name = device->name();
-  there.memory_limit = device->memory_limit();
+  there.name = device.name();
+  there.memory_limit = device.memory_limit();
   Index weights = 0;
   for (Index block = 0; block < model.blocks(); ++block) {
     const BlockProgram& program = model.program(block);

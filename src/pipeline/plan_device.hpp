@@ -5,8 +5,8 @@
 
 namespace halftone {
 
-/// Fills in plan.device, and the host's memory of a walk on it; nothing for the CPU (null). Throws Status::Unsupported
+/// Fills in plan.device, and the host's memory of a walk on it. Throws Status::Unsupported
 /// for what the device cannot do.
-void plan_device(const Model& model, const WalkDevice* device, RunPlan& plan);
+void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan);
 
 }  // namespace halftone

@@ -88,7 +88,7 @@ QuantisedStream<Backend>::QuantisedStream(const WalkContexts<Backend>& contexts,
       trace_(trace),
       last_needed_(detail::last_block_with_hidden_states(plan)),
       length_(ids.cols),
-      options_(stream_options<Backend>(plan, options)) {
+      options_(stream_options(plan, options)) {
   if (plan.streams() > 0) hidden_ = embedded(contexts, model, ids, trace, options_);
 }
 
@@ -196,7 +196,7 @@ template <class Backend>
 auto QuantisedStream<Backend>::collect(const PlannedStage& stage, const Operand& input, Stream<float, Backend>* full)
     -> Statistics {
   Span span(trace_, "statistics");
-  Statistics statistics(contexts_.backend, input.width, stage.moments, products_on<Backend>(plan_));
+  Statistics statistics(contexts_.backend, input.width, stage.moments, plan_.products);
   if (stage.moments == Moments::None) return statistics;
   const Index tokens = hidden_->tokens();
   span.note("block", block_)

@@ -11,12 +11,13 @@ namespace halftone {
 RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length,
                   const WalkDevice* device) {
   if (windows == 0) std::tie(windows, length) = calibration_shape(recipe.calibration);
-  RunPlan plan = make_plan(context, model, recipe, windows, length);
-  if (device == nullptr) return plan;
+  if (device == nullptr) return make_plan(context, model, recipe, windows, length);
   require(recipe.compute != Compute::BFloat16, Status::Unsupported, device->name(),
           ": multiplies floats in calibration, wanted --compute float or auto");
-  plan.products = ProductType::Float;
-  plan_device(model, device, plan);
+  Recipe there = recipe;
+  there.compute = Compute::Float;
+  RunPlan plan = make_plan(context, model, there, windows, length);
+  plan_device(model, *device, plan);
   return plan;
 }
 

@@ -9,15 +9,9 @@
 
 namespace halftone {
 
-/// What a run's streams and statistics multiply on a backend: rounded numbers on the CPU only.
-template <class Backend>
-ProductType products_on(const RunPlan& plan) {
-  return std::same_as<Backend, Cpu> ? plan.products : ProductType::Float;
-}
-/// How its streams are kept.
-template <class Backend>
-StreamOptions stream_options(const RunPlan& plan, StreamOptions options = {}) {
-  options.products = products_on<Backend>(plan);
+/// How a run's streams are kept, with what they multiply.
+inline StreamOptions stream_options(const RunPlan& plan, StreamOptions options = {}) {
+  options.products = plan.products;
   return options;
 }
 

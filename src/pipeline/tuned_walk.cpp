@@ -15,9 +15,8 @@ TunedWalk::TunedWalk(const Context<Cpu>& context, const Model& model, const RunP
       meter_(meter),
       length_(ids.cols),
       quantised_(context, model, plan, ids, meter.trace()),
-      ahead_(embedded<Cpu>(context, model, ids, meter.trace(), stream_options<Cpu>(plan))) {
-  if (plan.moments >= Moments::Cross)
-    full_ = embedded<Cpu>(context, model, ids, meter.trace(), stream_options<Cpu>(plan));
+      ahead_(embedded<Cpu>(context, model, ids, meter.trace(), stream_options(plan))) {
+  if (plan.moments >= Moments::Cross) full_ = embedded<Cpu>(context, model, ids, meter.trace(), stream_options(plan));
 }
 
 void TunedWalk::run() {

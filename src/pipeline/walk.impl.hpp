@@ -22,8 +22,7 @@ Walk<Backend>::Walk(const WalkContexts<Backend>& contexts, const Model& model, c
       arriving_(contexts.backend, model, plan.device.fixed_bytes <= plan.device.memory_limit),
       weights_(contexts.host, model, plan, reading, meter.trace(), &arriving_),
       quantised_(contexts, model, plan, ids, meter.trace(), options) {
-  if (plan.streams() == 2)
-    full_ = embedded(contexts, model, ids, meter.trace(), stream_options<Backend>(plan, options));
+  if (plan.streams() == 2) full_ = embedded(contexts, model, ids, meter.trace(), stream_options(plan, options));
 }
 
 template <class Backend>

@@ -18,23 +18,18 @@ Matrix<T> random_halves(Index rows, Index cols, std::uint64_t seed) {
 }
 
 template <class T>
-double element(MatrixView<const T> A, Transpose transposed, Index i, Index j) {
-  return static_cast<double>(static_cast<float>(transposed == Transpose::Yes ? A(j, i) : A(i, j)));
+Matrix<float> widened(MatrixView<const T> halves) {
+  Matrix<float> values(halves.rows, halves.cols);
+  for (Index i = 0; i < halves.rows; ++i)
+    for (Index j = 0; j < halves.cols; ++j) values(i, j) = static_cast<float>(halves(i, j));
+  return values;
 }
 
 /// op(A) · op(B), and C on top if `add`, in double.
 template <class T>
 Matrix<double> naive_product(Transpose a, Transpose b, MatrixView<const T> A, MatrixView<const T> B, bool add,
                              MatrixView<const float> C) {
-  Matrix<double> result(C.rows, C.cols);
-  const Index k = a == Transpose::Yes ? A.rows : A.cols;
-  for (Index i = 0; i < C.rows; ++i)
-    for (Index j = 0; j < C.cols; ++j) {
-      double sum = add ? static_cast<double>(C(i, j)) : 0;
-      for (Index p = 0; p < k; ++p) sum += element(A, a, i, p) * element(B, b, p, j);
-      result(i, j) = sum;
-    }
-  return result;
+  return naive_gemm<float>(a, b, 1, widened(A), widened(B), add ? 1.0f : 0.0f, C);
 }
 
 struct Shape {

@@ -9,24 +9,6 @@ using namespace halftone::test;
 
 namespace {
 
-/// alpha · op(A) · op(B) + beta · C in double, element by element; beta = 0 ignores C.
-template <class S>
-Matrix<double> naive_gemm(Transpose a, Transpose b, S alpha, MatrixView<const S> A, MatrixView<const S> B, S beta,
-                          MatrixView<const S> C) {
-  Matrix<double> result(C.rows, C.cols);
-  const Index k = a == Transpose::Yes ? A.rows : A.cols;
-  for (Index i = 0; i < C.rows; ++i)
-    for (Index j = 0; j < C.cols; ++j) {
-      double sum = 0;
-      for (Index p = 0; p < k; ++p)
-        sum += static_cast<double>(a == Transpose::Yes ? A(p, i) : A(i, p)) *
-               static_cast<double>(b == Transpose::Yes ? B(j, p) : B(p, j));
-      result(i, j) = static_cast<double>(alpha) * sum;
-      if (beta != S(0)) result(i, j) += static_cast<double>(beta) * static_cast<double>(C(i, j));
-    }
-  return result;
-}
-
 struct Shape {
   Index m, n, k;
 };

@@ -3,6 +3,7 @@
 
 #include <bit>  // bit_cast
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <type_traits>
 #include <vector>
@@ -126,37 +127,12 @@ class RunningSum<Cpu> {
   double sum_ = 0;
 };
 
-namespace detail {
-/// A number's bits, and which of them are all set in NaN and infinities.
-template <class S>
-struct Exponent;
-template <>
-struct Exponent<float> {
-  using Bits = std::uint32_t;
-  static constexpr Bits mask = 0x7f800000u;
-};
-template <>
-struct Exponent<double> {
-  using Bits = std::uint64_t;
-  static constexpr Bits mask = 0x7ff0000000000000u;
-};
-template <>
-struct Exponent<BFloat16> {
-  using Bits = std::uint16_t;
-  static constexpr Bits mask = 0x7f80u;
-};
-template <>
-struct Exponent<Float16> {
-  using Bits = std::uint16_t;
-  static constexpr Bits mask = 0x7c00u;
-};
-}  // namespace detail
-
 /// The first NaN or infinite element of A in row-major order, if there is one. S: float, double, BFloat16, Float16.
 template <class S>
 std::optional<Position> find_nonfinite(const Context<Cpu>& context, MatrixView<const S> A) {
-  using Bits = typename detail::Exponent<S>::Bits;
-  constexpr Bits exponent = detail::Exponent<S>::mask;
+  using Bits = std::conditional_t<sizeof(S) == 2, std::uint16_t,
+                                  std::conditional_t<sizeof(S) == 4, std::uint32_t, std::uint64_t>>;
+  const auto exponent = std::bit_cast<Bits>(S(std::numeric_limits<float>::infinity()));  // all set in NaN too
   const Index unit = detail::rows_of_unit(A.cols), units = (A.rows + unit - 1) / unit;
   std::vector<Index> bad(static_cast<std::size_t>(units), -1);  // first row of each unit that holds one
   parallel_for(context.threads(), units, [&](Index u) {

@@ -3,16 +3,9 @@
 #pragma once
 
 #include "halftone/backend/cpu.hpp"
+#include "halftone/backend/product.hpp"
 
 namespace halftone {
-
-enum class Transpose : bool { No, Yes };
-
-/// What the large products of a calibration multiply; their sums are float.
-enum class ProductType : std::uint8_t {
-  Float,     ///< numbers as they are
-  BFloat16,  ///< numbers rounded to bfloat16 first
-};
 
 /// C = alpha · op(A) · op(B) + beta · C.  C [m, n], op(A) [m, k], op(B) [k, n]; all host memory, row-major. beta = 0
 /// ignores what C held, NaN included. S is float or double. Throws Status::ShapeMismatch. C must not overlap A or B.
@@ -30,6 +23,14 @@ void gemm_upper(const Context<Cpu>& context, Transpose a, Transpose b, S alpha, 
 template <class T>
 void narrow(const Context<Cpu>& context, MatrixView<const float> x, MatrixView<T> y);
 
+/// x rounded to bfloat16, in memory that is kept for the next one and grows as it must. The view is of `memory`.
+inline MatrixView<const BFloat16> rounded_to_bfloat(const Context<Cpu>& context, MatrixView<const float> x,
+                                                    Matrix<BFloat16>& memory) {
+  if (memory.rows() < x.rows || memory.cols() != x.cols) memory = Matrix<BFloat16>(x.rows, x.cols);
+  const MatrixView<BFloat16> y = memory.view().middle_rows(0, x.rows);
+  narrow(context, x, y);
+  return y;
+}
 inline Matrix<BFloat16> rounded_to_bfloat(const Context<Cpu>& context, MatrixView<const float> x) {
   Matrix<BFloat16> y(x.rows, x.cols);
   narrow<BFloat16>(context, x, y.view());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/shapes.hpp"
 #include "halftone/backend/tiles.hpp"
 
 namespace halftone {
@@ -9,16 +10,6 @@ namespace detail {
 
 /// Threads that a product is worth: waking another costs about as much as some million flops.
 inline int threads_for(const Context<Cpu>& context, double flops) { return flops < 4e6 ? 1 : context.threads(); }
-
-template <class T, class S>
-void require_product(const char* who, Transpose a, Transpose b, MatrixView<const T> A, MatrixView<const T> B,
-                     MatrixView<S> C) {
-  const Index m = a == Transpose::Yes ? A.cols : A.rows, k = a == Transpose::Yes ? A.rows : A.cols;
-  const Index inner = b == Transpose::Yes ? B.cols : B.rows, n = b == Transpose::Yes ? B.rows : B.cols;
-  require(k == inner && C.rows == m && C.cols == n, Status::ShapeMismatch, who, ": op(A) is ", m, " x ", k,
-          " and op(B) ", inner, " x ", n, "; C is ", C.rows, " x ", C.cols, ", wanted ", m, " x ", n,
-          " and equal inner sizes");
-}
 
 /// C *= beta where there is nothing to multiply; beta = 0 writes zeros over NaN.
 template <class S>

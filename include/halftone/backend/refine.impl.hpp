@@ -16,10 +16,10 @@ namespace detail {
 template <class S, template <class> class Cells>
 RefineBlock<S> refine_block(const char* who, const Cells<S>& cells, const RefinedColumns<S>& given) {
   const Index rows = given.Q.rows, in = given.Q.cols, width = given.width;
-  require_shape<S>(who, "H", given.H.rows, given.H.cols, width, width);
-  require_shape<S>(who, "G", given.G.rows, given.G.cols, rows, in);
-  require_shape<S>(who, "codes", given.codes.rows, given.codes.cols, rows, in);
-  require_shape<S>(who, "E", given.E.rows, given.E.cols, rows, width);
+  require_shape(who, "H", given.H.rows, given.H.cols, width, width);
+  require_shape(who, "G", given.G.rows, given.G.cols, rows, in);
+  require_shape(who, "codes", given.codes.rows, given.codes.cols, rows, in);
+  require_shape(who, "E", given.E.rows, given.E.cols, rows, width);
   require_cells(who, cells, rows);
   RefineBlock<S> block{};
   block.width = width;
@@ -107,7 +107,7 @@ Index search_columns(const Context<Cpu>& context, const Cells<S>& cells, const R
 
 template <class S>
 void gather_rows(const Context<Cpu>& context, MatrixView<const S> A, const std::int32_t* rows, MatrixView<S> out) {
-  detail::require_shape<S>("gather_rows", "out", out.rows, out.cols, out.rows, A.cols);
+  detail::require_shape("gather_rows", "out", out.rows, out.cols, out.rows, A.cols);
   detail::each_row(context, out.rows, out.cols, [&](Index r) { std::copy_n(A.row(rows[r]), out.cols, out.row(r)); });
 }
 
@@ -115,8 +115,8 @@ template <class S>
 double residual_product(const Context<Cpu>& context, MatrixView<const S> Q, MatrixView<const S> T,
                         MatrixView<const S> G) {
   constexpr const char* who = "residual_product";
-  detail::require_shape<S>(who, "T", T.rows, T.cols, Q.rows, Q.cols);
-  detail::require_shape<S>(who, "G", G.rows, G.cols, Q.rows, Q.cols);
+  detail::require_shape(who, "T", T.rows, T.cols, Q.rows, Q.cols);
+  detail::require_shape(who, "G", G.rows, G.cols, Q.rows, Q.cols);
   std::vector<double> rows(static_cast<std::size_t>(Q.rows));
   detail::each_row(context, Q.rows, Q.cols, [&](Index r) {
     const S *q = Q.row(r), *t = T.row(r), *g = G.row(r);
@@ -130,7 +130,7 @@ double residual_product(const Context<Cpu>& context, MatrixView<const S> Q, Matr
 
 template <class S>
 void add_scaled_rows(const Context<Cpu>& context, MatrixView<S> A, const S* factors, MatrixView<const S> B) {
-  detail::require_shape<S>("add_scaled_rows", "B", B.rows, B.cols, A.rows, A.cols);
+  detail::require_shape("add_scaled_rows", "B", B.rows, B.cols, A.rows, A.cols);
   detail::each_row(context, A.rows, A.cols, [&](Index r) {
     if (factors[r] == S(0)) return;
     for (Index j = 0; j < A.cols; ++j) A(r, j) += factors[r] * B(r, j);

@@ -61,7 +61,7 @@ void load_parameters(const FittedBinary<S>& grid, Index r, int size, float* para
 template <class S>
 void centred_codes(const Context<Cpu>& context, MatrixView<const std::uint8_t> codes, const std::int32_t* columns,
                    const S* zeros, MatrixView<S> out) {
-  detail::require_shape<S>("centred_codes", "out", out.rows, out.cols, codes.rows, out.cols);
+  detail::require_shape("centred_codes", "out", out.rows, out.cols, codes.rows, out.cols);
   detail::each_row(context, out.rows, out.cols, [&](Index r) {
     for (Index t = 0; t < out.cols; ++t) out(r, t) = static_cast<S>(codes(r, columns[t])) - zeros[r];
   });
@@ -72,8 +72,8 @@ Index refit_scales(const Context<Cpu>& context, MatrixView<const S> C, MatrixVie
                    const std::int32_t* columns, ScaleType type, S* scales, S* steps, MatrixView<S> Q) {
   constexpr const char* who = "refit_scales";
   const bool whole = P.cols == Q.cols;  // if C is as wide, its columns are all of them in their order
-  detail::require_shape<S>(who, "P", P.rows, P.cols, C.rows, whole ? Q.cols : C.cols);
-  detail::require_shape<S>(who, "G", G.rows, G.cols, C.rows, Q.cols);
+  detail::require_shape(who, "P", P.rows, P.cols, C.rows, whole ? Q.cols : C.cols);
+  detail::require_shape(who, "G", G.rows, G.cols, C.rows, Q.cols);
   std::atomic<Index> changed{0};
   detail::each_row(context, C.rows, C.cols, [&](Index r) {
     const S *c = C.row(r), *p = P.row(r), *g = G.row(r);
@@ -98,7 +98,7 @@ Index refit_scales(const Context<Cpu>& context, MatrixView<const S> C, MatrixVie
 template <class S>
 void sign_planes(const Context<Cpu>& context, MatrixView<const std::uint8_t> codes, const std::int32_t* columns,
                  int bits, MatrixView<S> out) {
-  detail::require_shape<S>("sign_planes", "out", out.rows, out.cols, bits * codes.rows, out.cols);
+  detail::require_shape("sign_planes", "out", out.rows, out.cols, bits * codes.rows, out.cols);
   detail::each_row(context, out.rows, out.cols, [&](Index line) {
     const Index plane = line / codes.rows;
     const std::uint8_t* const code = codes.row(line % codes.rows);
@@ -111,10 +111,10 @@ Index refit_planes(const Context<Cpu>& context, MatrixView<const S> A, MatrixVie
                    MatrixView<const S> G, const RefittedBinary<S>& refitted, MatrixView<S> Q, MatrixView<S> D) {
   constexpr const char* who = "refit_planes";
   const Index rows = Q.rows, bits = refitted.grid.alphas.rows;
-  detail::require_shape<S>(who, "A", A.rows, A.cols, bits * rows, D.cols);
-  detail::require_shape<S>(who, "P", P.rows, P.cols, A.rows, A.cols);
-  detail::require_shape<S>(who, "G", G.rows, G.cols, rows, Q.cols);
-  detail::require_shape<S>(who, "D", D.rows, D.cols, rows, D.cols);
+  detail::require_shape(who, "A", A.rows, A.cols, bits * rows, D.cols);
+  detail::require_shape(who, "P", P.rows, P.cols, A.rows, A.cols);
+  detail::require_shape(who, "G", G.rows, G.cols, rows, Q.cols);
+  detail::require_shape(who, "D", D.rows, D.cols, rows, D.cols);
   std::atomic<Index> changed{0};
   detail::each_row(context, rows, bits * D.cols, [&](Index r) {
     detail::PlaneRow row;

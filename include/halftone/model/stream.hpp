@@ -80,15 +80,16 @@ class Stream {
  private:
   class ChunkRunner;
   TokenMatrix<S, Backend> allocated(Index width);
-  void run_chunks(const BlockWeights<S, Backend>& weights, Index target);
-  void run_one_by_one(const BlockWeights<S, Backend>& weights, Index target);
+  /// `halves`: the linears on the way, rounded; of BlockRunner::multiply_halves.
+  using Halves = std::span<const halftone::Matrix<BFloat16>>;
+  void run_chunks(const BlockWeights<S, Backend>& weights, Halves halves, Index target);
+  void run_one_by_one(const BlockWeights<S, Backend>& weights, Halves halves, Index target);
   const TokenMatrix<S, Backend>& live(const Operand& operand) const;
 
   const Context<Backend>* context_;
   TokenMatrix<S, Backend> hidden_;  // empty inside a block
   Index tokens_, length_, resident_, windows_at_once_, at_ = 0;
   ProductType products_;
-  std::vector<halftone::Matrix<BFloat16>> halves_;  // of the linears on the way, while the stream moves
   const BlockProgram* program_ = nullptr;
   std::vector<TokenMatrix<S, Backend>> slots_;  // by slot; empty where it is not live
   Matrix rows_;                                 // of rows(), where they are spilled

@@ -43,7 +43,7 @@ double quadratic_sum(const Context<Backend>& context, MatrixView<const S> A, Mul
 template <class S, class Backend>
 double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, detail::ViewOf<S> H,
                       ProductType products = ProductType::Float) {
-  if constexpr (std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>) {
+  if constexpr (may_round<S, Backend>) {
     if (products == ProductType::BFloat16) {
       const Matrix<BFloat16> left = rounded_to_bfloat(context, A), right = rounded_to_bfloat(context, H);
       return detail::quadratic_sum(context, A, [&](Index first, Index count, Index b, MatrixView<S> P) {

@@ -56,12 +56,9 @@ class InputStatistics {
  public:
   using BackendMatrix = typename Backend::template Matrix<S>;
 
-  /// True where batches in S may be rounded to bfloat16 before they are multiplied.
-  static constexpr bool may_round = std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>;
-
   /// `width`: columns of X, the `in` of the matrices of the stage. `products`: what batches in S are multiplied as;
   /// BFloat16 gives the moments of the rounded inputs, D those of the rounded differences. The context must outlive the
-  /// statistics. Throws Status::Unsupported for BFloat16 unless may_round.
+  /// statistics. Throws Status::Unsupported for BFloat16 unless may_round<S, Backend> (product.hpp).
   InputStatistics(const Context<Backend>& context, Index width, Moments moments,
                   ProductType products = ProductType::Float);
 
@@ -109,13 +106,6 @@ class InputStatistics {
   void check_batch(MatrixView<const T> X, const char* what) const;
   void add_second(MatrixView<const S> X);
   void add_cross(MatrixView<const S> difference, MatrixView<const S> X);
-  /// X rounded, in memory that is kept for the next batch.
-  MatrixView<const BFloat16> rounded(Matrix<BFloat16>& memory, MatrixView<const S> X) const {
-    if (memory.rows() < X.rows || memory.cols() != X.cols) memory = Matrix<BFloat16>(X.rows, X.cols);
-    const MatrixView<BFloat16> values = memory.view().middle_rows(0, X.rows);
-    if constexpr (may_round) narrow(*context_, X, values);
-    return values;
-  }
 
   const Context<Backend>* context_;
   Index width_ = 0, tokens_ = 0;
@@ -123,7 +113,7 @@ class InputStatistics {
   ProductType products_ = ProductType::Float;
   mutable BackendMatrix H_;  // upper triangle until asked for: mirroring costs n² and is not done for every batch
   BackendMatrix D_;
-  Matrix<BFloat16> rounded_;
+  Matrix<BFloat16> rounded_;               // a batch
   std::vector<InputStatistics> held_out_;  // one or none
   mutable detail::OnceDone mirrored_;
 };
@@ -135,7 +125,7 @@ InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, In
                                              ProductType products)
     : context_(&context), width_(width), moments_(moments), products_(products) {
   require(width > 0, Status::InvalidArgument, "input statistics: width is ", width, ", wanted 1 or more");
-  require(may_round || products == ProductType::Float, Status::Unsupported,
+  require(may_round<S, Backend> || products == ProductType::Float, Status::Unsupported,
           "input statistics: products of rounded inputs are for float on the CPU");
   const auto zeros = [&] {
     auto sums = context.template allocate<S>(width, width);
@@ -206,8 +196,8 @@ void InputStatistics<S, Backend>::add_second(MatrixView<const S> X) {
   if (moments_ != Moments::None) {
     if (products_ == ProductType::Float) {
       gemm_upper(*context_, Transpose::Yes, Transpose::No, S(1), X, X, S(1), H_.view());
-    } else if constexpr (may_round) {
-      add_squares(*context_, rounded(rounded_, X), H_.view());
+    } else if constexpr (may_round<S, Backend>) {
+      add_squares(*context_, rounded_to_bfloat(*context_, X, rounded_), H_.view());
     }
   }
   mirrored_.reset();
@@ -218,9 +208,10 @@ template <class S, class Backend>
 void InputStatistics<S, Backend>::add_cross(MatrixView<const S> difference, MatrixView<const S> X) {
   if (products_ == ProductType::Float) {
     gemm(*context_, Transpose::Yes, Transpose::No, S(1), difference, X, S(1), D_.view());
-  } else if constexpr (may_round) {
-    Matrix<BFloat16> left;
-    gemm(*context_, Transpose::Yes, Transpose::No, rounded(left, difference), rounded(rounded_, X), true, D_.view());
+  } else if constexpr (may_round<S, Backend>) {
+    const Matrix<BFloat16> left = rounded_to_bfloat(*context_, difference);
+    gemm(*context_, Transpose::Yes, Transpose::No, left.view(), rounded_to_bfloat(*context_, X, rounded_), true,
+         D_.view());
   }
 }
 

@@ -70,31 +70,30 @@ class Corrections {
   /// a step of the grid, and the sum of squared errors by some 10⁻⁵.
   Corrections(const Context<Backend>& context, MatrixView<const S> U, ProductType products)
       : context_(&context), U_(U), rounds_(products == ProductType::BFloat16) {
-    if constexpr (may_round)
-      if (rounds_) rounded_ = rounded_to_bfloat(context, U);
+    if constexpr (may_round<S, Backend>)
+      if (rounds_) {
+        negated_ = rounded_to_bfloat(context, U);
+        for (Index i = 0; i < negated_.size(); ++i) negated_.data()[i].bits ^= 0x8000u;
+      }
   }
   /// Of the columns [first, end) onto all behind them. E [rows, end − first], W [rows, in].
-  void operator()(Index first, Index end, MatrixView<const S> E, MatrixView<S> W) const {
+  void operator()(Index first, Index end, MatrixView<const S> E, MatrixView<S> W) {
     const Index width = end - first, rest = W.cols - end;
     const MatrixView<S> behind = W.middle_cols(end, rest);
-    if constexpr (may_round) {
+    if constexpr (may_round<S, Backend>) {
       if (rounds_) {
-        Matrix<BFloat16> negated = rounded_to_bfloat(*context_, E);
-        for (Index i = 0; i < negated.size(); ++i) negated.data()[i].bits ^= 0x8000u;
-        return gemm(*context_, Transpose::No, Transpose::No, std::as_const(negated).view(),
-                    rounded_.view().block(first, end, width, rest), true, behind);
+        return gemm(*context_, Transpose::No, Transpose::No, rounded_to_bfloat(*context_, E, errors_),
+                    std::as_const(negated_).view().block(first, end, width, rest), true, behind);
       }
     }
     gemm(*context_, Transpose::No, Transpose::No, S(-1), E, U_.block(first, end, width, rest), S(1), behind);
   }
 
  private:
-  static constexpr bool may_round = std::is_same_v<S, float> && std::is_same_v<Backend, Cpu>;
-
   const Context<Backend>* context_;
   MatrixView<const S> U_;
   bool rounds_;
-  Matrix<BFloat16> rounded_;
+  Matrix<BFloat16> negated_, errors_;  // −U, and E of the block, rounded
 };
 
 /// Rounds the first plan.columns columns of W and diffuses their errors.
@@ -113,7 +112,7 @@ double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan
   const Index widest = std::min(plan.block_size, plan.columns);
   auto errors = context.template allocate<S>(W.rows, widest);
   SecondSums<S, Backend> second(context, term, U, W, widest);
-  const Corrections<S, Backend> correct(context, U, products);
+  Corrections<S, Backend> correct(context, U, products);
 
   RunningSum<Backend> loss(context, W.rows);
   for (Index a = 0, b = 0; a < plan.columns; a = b) {
