@@ -223,6 +223,7 @@ template void convert<float, float>(const Context<Cuda>&, MatrixView<const float
 template void convert<double, float>(const Context<Cuda>&, MatrixView<const double>, MatrixView<float>);
 template void convert<Float16, float>(const Context<Cuda>&, MatrixView<const Float16>, MatrixView<float>);
 template void convert<BFloat16, float>(const Context<Cuda>&, MatrixView<const BFloat16>, MatrixView<float>);
+template void convert<float, BFloat16>(const Context<Cuda>&, MatrixView<const float>, MatrixView<BFloat16>);
 template void add_scaled<float>(const Context<Cuda>&, MatrixView<float>, float, MatrixView<const float>);
 template void fill<float>(const Context<Cuda>&, MatrixView<float>, float);
 template std::vector<double> diagonal<float>(const Context<Cuda>&, MatrixView<const float>);

@@ -126,9 +126,22 @@ void gemm_upper(const Context<Cuda>& context, Transpose a, Transpose b, S alpha,
 }
 
 template <class T>
-void gemm_narrow(const Context<Cuda>& context, Transpose a, Transpose b, float alpha,
-                 std::type_identity_t<MatrixView<const T>> A, MatrixView<const T> B, float beta, MatrixView<float> C) {
-  multiply<T, float>("gemm_narrow", context, a, b, alpha, A, B, beta, C);
+void narrow(const Context<Cuda>& context, MatrixView<const float> x, MatrixView<T> y) {
+  require(x.rows == y.rows && x.cols == y.cols, Status::ShapeMismatch, "narrow: got ", x.rows, " x ", x.cols, " and ",
+          y.rows, " x ", y.cols, ", wanted equal shapes");
+  convert(context, x, y);
+}
+
+template <class T>
+void negate(const Context<Cuda>& context, MatrixView<T> x) {
+  each_element(
+      context, x.rows, x.cols, HALFTONE_LAMBDA(Index i, Index j) { x(i, j) = -x(i, j); });
+}
+
+template <class T>
+requires(sizeof(T) == 2) void gemm(const Context<Cuda>& context, Transpose a, Transpose b, MatrixView<const T> A,
+                                   MatrixView<const T> B, bool add, MatrixView<float> C) {
+  multiply<T, float>("gemm", context, a, b, 1.0f, A, B, add ? 1.0f : 0.0f, C);
 }
 
 template <class T>
@@ -180,11 +193,14 @@ Index inverse_factor(const Context<Cuda>& context, MatrixView<S> A) {
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)
 #undef HALFTONE_INSTANTIATE
-template void gemm_narrow<Float16>(const Context<Cuda>&, Transpose, Transpose, float, MatrixView<const Float16>,
-                                   MatrixView<const Float16>, float, MatrixView<float>);
-template void gemm_narrow<BFloat16>(const Context<Cuda>&, Transpose, Transpose, float, MatrixView<const BFloat16>,
-                                    MatrixView<const BFloat16>, float, MatrixView<float>);
-template void add_squares<Float16>(const Context<Cuda>&, MatrixView<const Float16>, MatrixView<float>);
-template void add_squares<BFloat16>(const Context<Cuda>&, MatrixView<const BFloat16>, MatrixView<float>);
+template void narrow<BFloat16>(const Context<Cuda>&, MatrixView<const float>, MatrixView<BFloat16>);
+template void negate<BFloat16>(const Context<Cuda>&, MatrixView<BFloat16>);
+#define HALFTONE_INSTANTIATE(T)                                                                                     \
+  template void gemm<T>(const Context<Cuda>&, Transpose, Transpose, MatrixView<const T>, MatrixView<const T>, bool, \
+                        MatrixView<float>);                                                                         \
+  template void add_squares<T>(const Context<Cuda>&, MatrixView<const T>, MatrixView<float>);
+HALFTONE_INSTANTIATE(Float16)
+HALFTONE_INSTANTIATE(BFloat16)
+#undef HALFTONE_INSTANTIATE
 
 }  // namespace halftone

@@ -17,6 +17,7 @@ HALFTONE_INSTANTIATE(double)
 #undef HALFTONE_INSTANTIATE
 
 template void narrow<BFloat16>(const Context<Cpu>&, MatrixView<const float>, MatrixView<BFloat16>);
+template void negate<BFloat16>(const Context<Cpu>&, MatrixView<BFloat16>);
 #define HALFTONE_INSTANTIATE(T)                                                                                    \
   template void gemm<T>(const Context<Cpu>&, Transpose, Transpose, MatrixView<const T>, MatrixView<const T>, bool, \
                         MatrixView<float>);                                                                        \

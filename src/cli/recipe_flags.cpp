@@ -112,7 +112,7 @@ void add_recipe_flags(CLI::App& command, RecipeArguments& arguments) {
   command
       .add_option("--compute", arguments.compute,
                   "what calibration multiplies: float; bf16, numbers rounded to bfloat16; auto: bf16 where the "
-                  "processor has units for it and the weights are 16-bit [default auto]")
+                  "processor or GPU has units for it and the weights are 16-bit [default auto]")
       ->type_name("WORD");
   command
       .add_option("--effort", arguments.effort,

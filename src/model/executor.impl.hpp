@@ -17,8 +17,8 @@ struct OpRunner {
   const RotaryTable<S, Backend>& rotary;
   Index length;
   std::span<const MatrixView<S>> slots;
-  std::span<const Matrix<BFloat16>> halves;
-  RoundedInput& rounded;
+  std::span<const typename Backend::template Matrix<BFloat16>> halves;
+  RoundedInput<Backend>& rounded;
 
   MatrixView<S> view(const Operand& operand) const {
     return slots[static_cast<std::size_t>(operand.slot)].middle_cols(operand.column, operand.width);

@@ -37,9 +37,9 @@ inline Index chunks_at_once(Index chunks, Index chunk_bytes, int threads) {
 
 /// The linears of ops [first, last) rounded to bfloat16, by their index; the others empty.
 template <class S, class Backend>
-std::vector<Matrix<BFloat16>> rounded_linears(const Context<Backend>& context, const BlockProgram& program,
-                                              const BlockWeights<S, Backend>& weights, Index first, Index last) {
-  std::vector<Matrix<BFloat16>> halves(program.linears.size());
+auto rounded_linears(const Context<Backend>& context, const BlockProgram& program,
+                     const BlockWeights<S, Backend>& weights, Index first, Index last) {
+  std::vector<typename Backend::template Matrix<BFloat16>> halves(program.linears.size());
   if constexpr (may_round<S, Backend>) {
     for (Index op = first; op < last; ++op)
       if (const auto* linear = std::get_if<LinearOp>(&program.ops[static_cast<std::size_t>(op)])) {

@@ -63,7 +63,7 @@ json run_fingerprint(const Context<Cpu>& context, const Model& model, const RunP
   json backend = {{"instruction_set", context.isa()},
                   {"products", context.products()},
                   {"half_units", context.half_units()},
-                  {"compute", plan.products == ProductType::BFloat16 ? "bf16" : "float"}};
+                  {"compute", word_of(plan.products)}};
   if (!plan.device.name.empty()) backend["device"] = plan.device.name;
   return {{"halftone", library_version()},
           {"backend", std::move(backend)},

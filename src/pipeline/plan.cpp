@@ -174,8 +174,8 @@ bool has_half_weights(const Model& model) {
 }
 
 /// Tuning is left to float unless bf16 is asked for: its own products are float, and take the most time.
-ProductType product_type(const Context<Cpu>& context, const Model& model, Compute wanted, bool tunes) {
-  const bool gains = *context.half_units() != '\0' && !tunes && has_half_weights(model);
+ProductType product_type(bool half_units, const Model& model, Compute wanted, bool tunes) {
+  const bool gains = half_units && !tunes && has_half_weights(model);
   const bool half = wanted == Compute::BFloat16 || (wanted == Compute::Auto && gains);
   return half ? ProductType::BFloat16 : ProductType::Float;
 }
@@ -232,7 +232,8 @@ std::pair<Index, Index> calibration_shape(const Calibration& calibration) {
           wanted.length.value_or(WindowOptions::default_length)};
 }
 
-RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& asked, Index windows, Index length) {
+RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& asked, Index windows, Index length,
+                  std::optional<bool> half_units) {
   const Recipe recipe = with_budget_bits(asked);
   const Checkpoint& checkpoint = model.checkpoint();
   if (const Format* format = checkpoint.format(); format != nullptr && format->name() != "dense")
@@ -269,7 +270,8 @@ RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe&
           "without data (rtn)");
   require(plan.streams() == 0 || !no_data, Status::InvalidArgument, asking,
           ": needs calibration data, got none (--calibration FILE)");
-  plan.products = product_type(context, model, recipe.compute, plan.tune.steps > 0);
+  plan.products =
+      product_type(half_units.value_or(*context.half_units() != '\0'), model, recipe.compute, plan.tune.steps > 0);
   plan_cost(context, model, plan);
   return plan;
 }

@@ -60,11 +60,7 @@ MemoryEstimate block_memory(const BlockProgram& program, const std::vector<Plann
   }
   keep_larger(most, moving);
   for (const PlannedStage& stage : stages) {
-    MemoryEstimate solving = stage_memory(program, stage);
-    if (plan.products == ProductType::BFloat16) {  // H or U, and a matrix, rounded to 2 bytes an element
-      const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
-      solving.solver += 2 * width * width + solving.solver / 5;
-    }
+    MemoryEstimate solving = stage_memory(program, stage, plan.products);
     solving.weights = moving.weights;
     const Index first_op = program.stages[static_cast<std::size_t>(stage.stage)].first_op;
     solving.streams = plan.streams() * live_bytes(program, first_op, plan.tokens());
@@ -199,7 +195,7 @@ Index parameter_bytes(const BlockProgram& program) {
   return 4 * elements;
 }
 
-MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage) {
+MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage, ProductType products) {
   MemoryEstimate memory;
   const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
   const Index square = 4 * width * width;
@@ -214,6 +210,8 @@ MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& sta
     memory.solver = std::max(memory.solver, (refined(planned) ? 18 : 10) * elements);
   }
   if (any_refined) memory.statistics += square;  // Hd
+  if (products == ProductType::BFloat16)         // H or U, and a matrix, rounded to 2 bytes an element
+    memory.solver += square / 2 + memory.solver / 5;
   return memory;
 }
 

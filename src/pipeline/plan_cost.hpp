@@ -10,8 +10,8 @@ void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan);
 
 /// Bytes of a block's weights in float.
 Index parameter_bytes(const BlockProgram& program);
-/// What a stage holds beside streams and weights while its matrices are solved.
-MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage);
+/// What a stage holds beside streams and weights while its matrices are solved; `products` as of a plan.
+MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage, ProductType products);
 
 /// Multiplications and additions of `tokens` tokens through operations [first, last) of a block, in windows of
 /// `length`.

@@ -35,20 +35,25 @@ Index token_bytes(const BlockProgram& program) {
   return 4 * most;
 }
 
-/// A chunk of tokens on its way through a block, every slot of it.
-Index chunk_bytes(const BlockProgram& program, Index tokens) {
-  Index width = 0;
+/// A chunk of tokens on its way through a block, every slot of it; with products of 16-bit numbers the widest input of
+/// a linear, rounded, and the linears.
+Index chunk_bytes(const BlockProgram& program, Index tokens, ProductType products) {
+  Index width = 0, widest = 0, elements = 0;
   for (const Index slot_width : program.slot_widths) width += slot_width;
-  return 4 * width * tokens;
+  for (const LinearInfo& linear : program.linears) {
+    widest = std::max(widest, linear.cols);
+    elements += linear.rows * linear.cols;
+  }
+  return 4 * width * tokens + (products == ProductType::BFloat16 ? 2 * (widest * tokens + elements) : 0);
 }
 
 /// The weights of every stream and of the block that is brought in ahead; beside them a chunk, or a stage that is
 /// solved.
 Index fixed_bytes(const BlockProgram& program, const std::vector<PlannedStage>& stages, const RunPlan& plan) {
   const Index chunk = plan.length == 0 ? 0 : std::min(plan.tokens(), chunk_windows<Cuda>(plan.length) * plan.length);
-  Index beside = chunk_bytes(program, chunk);
+  Index beside = chunk_bytes(program, chunk, plan.products);
   for (const PlannedStage& stage : stages) {
-    const MemoryEstimate memory = stage_memory(program, stage);
+    const MemoryEstimate memory = stage_memory(program, stage, plan.products);
     beside = std::max(beside, memory.statistics + memory.solver);
   }
   return (plan.streams() + 1) * parameter_bytes(program) + beside + device_slack;

@@ -79,8 +79,8 @@ std::string plan_table(const RunPlan& plan, double seconds) {
   text += fmt::format("\nlayers        {} in {} blocks; {} linear layers stay as they are\n", plan.matrices(),
                       plan.blocks.size(), plan.kept.size());
   text += plan.windows == 0 ? "calibration   none\n"
-                            : fmt::format("calibration   {} windows of {} tokens, {} stream(s)\n", plan.windows,
-                                          plan.length, plan.streams());
+                            : fmt::format("calibration   {} windows of {} tokens, {} stream(s), products of {}\n",
+                                          plan.windows, plan.length, plan.streams(), word_of(plan.products));
   text += fmt::format("bits          {:.3f} per quantised weight ({:.3f} without gaps), {:.3f} over the whole model\n",
                       plan.bits_per_weight, plan.code_bits_per_weight, plan.model_bits_per_weight);
   text += fmt::format("output        {:.1f} MB, format {}\n", megabytes(plan.output_bytes), plan.format);
@@ -109,6 +109,7 @@ json plan_json(const RunPlan& plan, double seconds) {
           {"windows", plan.windows},
           {"window_length", plan.length},
           {"streams", plan.streams()},
+          {"products", word_of(plan.products)},
           {"bits_per_weight", plan.bits_per_weight},
           {"code_bits_per_weight", plan.code_bits_per_weight},
           {"model_bits_per_weight", plan.model_bits_per_weight},

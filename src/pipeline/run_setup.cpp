@@ -12,11 +12,8 @@ RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe&
                   const WalkDevice* device) {
   if (windows == 0) std::tie(windows, length) = calibration_shape(recipe.calibration);
   if (device == nullptr) return make_plan(context, model, recipe, windows, length);
-  require(recipe.compute != Compute::BFloat16, Status::Unsupported, device->name(),
-          ": multiplies floats in calibration, wanted --compute float or auto");
-  Recipe there = recipe;
-  there.compute = Compute::Float;
-  RunPlan plan = make_plan(context, model, there, windows, length);
+  constexpr bool half_units = true;  // of every GPU that the CUDA backend runs on
+  RunPlan plan = make_plan(context, model, recipe, windows, length, half_units);
   plan_device(model, *device, plan);
   return plan;
 }

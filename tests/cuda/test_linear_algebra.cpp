@@ -1,6 +1,8 @@
 // Products and the factorisation, against the CPU's.
+#include <bit>  // bit_cast
 #include <limits>
 
+#include "halftone/quant/statistics.hpp"
 #include "support.hpp"
 
 using namespace halftone;
@@ -90,10 +92,78 @@ TEMPLATE_TEST_CASE("squares of 16-bit inputs are exact products summed in float"
   CHECK(on_host(context, widened) == wide);
 
   auto product = context.allocate<float>(tokens, tokens);
-  gemm_narrow<T>(context, Transpose::No, Transpose::Yes, 0.5f, inputs, inputs.view(), 0, product.view());
   Matrix<float> product_here(tokens, tokens);
-  gemm<float>(cpu, Transpose::No, Transpose::Yes, 0.5f, wide, wide, 0, product_here);
-  CHECK(relative_difference(on_host(context, product), product_here) <= 1e-5);
+  for (const bool add : {false, true}) {  // what NaN was there is not read at first
+    gemm<T>(context, Transpose::No, Transpose::Yes, inputs, inputs, add, product);
+    gemm<float>(cpu, Transpose::No, Transpose::Yes, 1, wide, wide, add ? 1.0f : 0.0f, product_here);
+    CHECK(relative_difference(on_host(context, product), product_here) <= 1e-5);
+  }
+}
+
+TEST_CASE("numbers are rounded to bfloat16 bit for bit as on the CPU") {
+  HALFTONE_DEVICE_CASE(context);
+  const auto from_bits = [](std::uint32_t bits) { return std::bit_cast<float>(bits); };
+  std::vector<float> edges = {0.0f,
+                              -0.0f,
+                              std::numeric_limits<float>::max(),
+                              -std::numeric_limits<float>::infinity(),
+                              from_bits(0x7fc00000u),
+                              from_bits(0xff800001u),  // NaN of both signs, one signalling
+                              from_bits(0x7f7f7fffu),
+                              from_bits(0x7f7f8000u)};  // the last that is finite, and infinite
+  for (const std::uint32_t upper : {0x0000u, 0x0001u, 0x007fu, 0x3f80u, 0x3f81u, 0xc2feu, 0xc2ffu})  // some subnormal
+    for (const std::uint32_t lower : {0x0001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu})
+      edges.push_back(from_bits(upper << 16 | lower));
+  for (const Index cols : {1, 3, 43, 257, 1031}) {
+    auto x = random_matrix<float>(37, cols, 8);
+    for (std::size_t i = 0; i < edges.size() && static_cast<Index>(i) < x.size(); ++i) x.data()[i] = edges[i];
+    const auto inputs = on_device(context, x);
+    auto there = rounded_to_bfloat(context, inputs);
+    const Matrix<BFloat16> here = rounded_to_bfloat(cpu, x);
+    CHECK(on_host(context, there) == here);
+    negate(context, there.view());
+    Matrix<BFloat16> negated = here;
+    negate(cpu, negated.view());
+    CHECK(on_host(context, there) == negated);
+    CHECK(negated != here);
+    // a part of a matrix into a part of another, in memory that is kept
+    CudaMatrix<BFloat16> kept;
+    CHECK(context.download(rounded_to_bfloat(context, inputs.view().middle_rows(5, 30), kept)) ==
+          Matrix<BFloat16>(here.view().middle_rows(5, 30)));
+    CHECK(context.download(rounded_to_bfloat(context, inputs.view().middle_rows(2, 3), kept)) ==
+          Matrix<BFloat16>(here.view().middle_rows(2, 3)));
+    CHECK(kept.rows() == 30);
+  }
+  const auto x = context.allocate<float>(2, 3);
+  auto y = context.allocate<BFloat16>(3, 2);
+  CHECK(error_of([&] { narrow(context, x.view(), y.view()); }) ==
+        "shape_mismatch: narrow: got 2 x 3 and 3 x 2, wanted equal shapes");
+}
+
+TEST_CASE("statistics of rounded inputs are the CPU's") {
+  HALFTONE_DEVICE_CASE(context);
+  const auto X = random_matrix<float>(150, 67, 10), X_fp = random_matrix<float>(150, 67, 11);
+  const auto there_X = on_device(context, X), there_fp = on_device(context, X_fp);
+  InputStatistics<float> here(cpu, 67, Moments::HeldOut, ProductType::BFloat16);
+  InputStatistics<float, Cuda> there(context, 67, Moments::HeldOut, ProductType::BFloat16);
+  for (const Index first : {0, 90}) {
+    const Index count = first == 0 ? 90 : 60;
+    const auto part = [&](const auto& matrix) { return matrix.view().middle_rows(first, count); };
+    const auto add = [&](auto& sums, const auto& left, const auto& right) {
+      first == 0 ? sums.add(part(left), part(right)) : sums.add_held_out(part(left), part(right));
+    };
+    add(here, X, X_fp);
+    add(there, there_X, there_fp);
+  }
+  const auto compare = [&](const auto& on_cpu, const auto& on_gpu) {
+    CHECK(relative_difference(on_host(context, on_gpu.second_moments()), on_cpu.second_moments()) <= 1e-5);
+    CHECK(relative_difference(on_host(context, on_gpu.cross_moments()), on_cpu.cross_moments()) <= 1e-5);
+  };
+  compare(here, there);
+  compare(*here.held_out(), *there.held_out());
+  InputStatistics<float> plain(cpu, 67, Moments::Second);  // what was rounded shows
+  plain.add(X);
+  CHECK(relative_difference(on_host(context, there.second_moments()), plain.second_moments()) > 1e-4);
 }
 
 TEMPLATE_TEST_CASE("the inverse factor is the CPU's, turned around and back", "", float, double) {

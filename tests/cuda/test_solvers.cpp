@@ -96,6 +96,29 @@ TEST_CASE("every method ends with the CPU's objective") {
               static_cast<long long>(differing), static_cast<long long>(codes), worst);
 }
 
+TEST_CASE("with sums of rounded inputs, and corrections that are rounded, the objective is the CPU's too") {
+  HALFTONE_DEVICE_CASE(context);
+  const Index width = 300;
+  InputStatistics<float> statistics(cpu, width, Moments::HeldOut, ProductType::BFloat16);
+  statistics.add(random_inputs<float>(800, width, 9), random_inputs<float>(800, width, 10));
+  statistics.add_held_out(random_inputs<float>(100, width, 11), random_inputs<float>(100, width, 12));
+  CHECK(statistics_on(context, statistics).products() == ProductType::BFloat16);
+  CHECK(statistics_on(context, statistics).held_out()->products() == ProductType::BFloat16);
+  const auto W = random_matrix<float>(24, width, 13, 0.05);
+  const OptionMap options{{"bits", "3"}, {"group_size", "32"}};
+  const OptionMap shifted{{"bits", "3"}, {"group_size", "32"}, {"target", "shift"}, {"beta", "auto"}};
+  for (const Point& point : {Point{"gptq", options}, Point{"gptqv2", options}, Point{"owq", options},
+                             Point{"gptqt", options}, Point{"gptq", shifted}}) {
+    INFO(point.method);
+    const auto here = make_quantizer(cpu, point.method, point.options)->quantize(W, statistics);
+    const auto quantizer = make_quantizer(context, point.method, point.options);
+    const auto there = quantizer->quantize(W, statistics);
+    INFO(codes_that_differ(here, there) << " codes differ");
+    CHECK(std::abs(there.report.relative_error / here.report.relative_error - 1) <= 1e-4);
+    CHECK(same_codes(quantizer->quantize(W, statistics), there));
+  }
+}
+
 TEST_CASE("sums and weights that are on the device, and a quantizer with a context of its own, give the same codes") {
   HALFTONE_DEVICE_CASE(context);
   const auto statistics = statistics_of(48, 200, 7);

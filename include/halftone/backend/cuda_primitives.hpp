@@ -88,10 +88,14 @@ template <class S>
 void gemm_upper(const Context<Cuda>& context, Transpose a, Transpose b, S alpha,
                 std::type_identity_t<MatrixView<const S>> A, std::type_identity_t<MatrixView<const S>> B, S beta,
                 std::type_identity_t<MatrixView<S>> C);
-/// C [m, n] = alpha · op(A) · op(B) + beta · C for 16-bit A and B: exact products, sums in float, by matrix units.
 template <class T>
-void gemm_narrow(const Context<Cuda>& context, Transpose a, Transpose b, float alpha,
-                 std::type_identity_t<MatrixView<const T>> A, MatrixView<const T> B, float beta, MatrixView<float> C);
+void narrow(const Context<Cuda>& context, MatrixView<const float> x, MatrixView<T> y);
+template <class T>
+void negate(const Context<Cuda>& context, MatrixView<T> x);
+/// Of 16-bit A and B by matrix units.
+template <class T>
+requires(sizeof(T) == 2) void gemm(const Context<Cuda>& context, Transpose a, Transpose b, MatrixView<const T> A,
+                                   MatrixView<const T> B, bool add, MatrixView<float> C);
 /// C += XᵀX (upper triangle) for 16-bit X [tokens, in]: exact products, sums in float, by matrix units.
 template <class T>
 void add_squares(const Context<Cuda>& context, MatrixView<const T> X, MatrixView<float> C);

@@ -23,17 +23,27 @@ void gemm_upper(const Context<Cpu>& context, Transpose a, Transpose b, S alpha, 
 template <class T>
 void narrow(const Context<Cpu>& context, MatrixView<const float> x, MatrixView<T> y);
 
+/// x = −x, of BFloat16.
+template <class T>
+void negate(const Context<Cpu>& context, MatrixView<T> x);
+
 /// x rounded to bfloat16, in memory that is kept for the next one and grows as it must. The view is of `memory`.
-inline MatrixView<const BFloat16> rounded_to_bfloat(const Context<Cpu>& context, MatrixView<const float> x,
-                                                    Matrix<BFloat16>& memory) {
-  if (memory.rows() < x.rows || memory.cols() != x.cols) memory = Matrix<BFloat16>(x.rows, x.cols);
+template <class Backend>
+MatrixView<const BFloat16> rounded_to_bfloat(const Context<Backend>& context, MatrixView<const float> x,
+                                             typename Backend::template Matrix<BFloat16>& memory) {
+  if (memory.rows() < x.rows || memory.cols() != x.cols) {
+    memory = {};  // before the larger one is there
+    memory = context.template allocate<BFloat16>(x.rows, x.cols);
+  }
   const MatrixView<BFloat16> y = memory.view().middle_rows(0, x.rows);
   narrow(context, x, y);
   return y;
 }
-inline Matrix<BFloat16> rounded_to_bfloat(const Context<Cpu>& context, MatrixView<const float> x) {
-  Matrix<BFloat16> y(x.rows, x.cols);
-  narrow<BFloat16>(context, x, y.view());
+template <class Backend>
+typename Backend::template Matrix<BFloat16> rounded_to_bfloat(const Context<Backend>& context,
+                                                              MatrixView<const float> x) {
+  auto y = context.template allocate<BFloat16>(x.rows, x.cols);
+  narrow(context, x, y.view());
   return y;
 }
 

@@ -116,6 +116,15 @@ void narrow(const Context<Cpu>& context, MatrixView<const float> x, MatrixView<T
 }
 
 template <class T>
+void negate(const Context<Cpu>& context, MatrixView<T> x) {
+  const Index grain = std::max<Index>(1, 65536 / std::max<Index>(1, x.cols));
+  parallel_pieces(x.size() < 65536 ? 1 : context.threads(), x.rows, grain, [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i)
+      for (Index j = 0; j < x.cols; ++j) x(i, j) = -x(i, j);
+  });
+}
+
+template <class T>
 requires(sizeof(T) == 2) void gemm(const Context<Cpu>& context, Transpose a, Transpose b, MatrixView<const T> A,
                                    MatrixView<const T> B, bool add, MatrixView<float> C) {
   detail::require_product("gemm", a, b, A, B, C);

@@ -6,8 +6,6 @@
 
 namespace halftone {
 
-struct Cpu;
-
 enum class Transpose : bool { No, Yes };
 
 /// What the large products of a calibration multiply; their sums are float.
@@ -16,8 +14,9 @@ enum class ProductType : std::uint8_t {
   BFloat16,  ///< numbers rounded to bfloat16 first
 };
 
-/// True where matrices of S in a backend's memory may be multiplied as BFloat16.
+/// True where matrices of S in a backend's memory may be multiplied as BFloat16. A backend that lacks narrow() and
+/// products of 16-bit matrices (linear_algebra.hpp) says so here.
 template <class S, class Backend>
-inline constexpr bool may_round = std::is_same_v<S, float>&& std::is_same_v<Backend, Cpu>;
+inline constexpr bool may_round = std::is_same_v<S, float>;
 
 }  // namespace halftone

@@ -67,6 +67,12 @@ struct BFloat16 {
   BFloat16() = default;
   HALFTONE_HOST_DEVICE explicit BFloat16(float value) : bits(detail::float_to_bfloat(value)) {}
   HALFTONE_HOST_DEVICE explicit operator float() const { return detail::bfloat_to_float(bits); }
+  /// The other sign, of zeros and NaN too.
+  HALFTONE_HOST_DEVICE BFloat16 operator-() const {
+    BFloat16 negated = *this;
+    negated.bits ^= 0x8000u;
+    return negated;
+  }
   friend bool operator==(BFloat16, BFloat16) = default;  // of the bits
 };
 

@@ -34,9 +34,10 @@ BlockWeights<S, Backend> copy(const Context<Backend>& context, const BlockWeight
 }
 
 /// The input of a linear, rounded to bfloat16 once for all linears that read it.
+template <class Backend>
 struct RoundedInput {
-  Operand operand{-1, 0, 0};  ///< what it was rounded from; slot −1: nothing
-  Matrix<BFloat16> values;    ///< [tokens or more, the operand's width]
+  Operand operand{-1, 0, 0};                           ///< what it was rounded from; slot −1: nothing
+  typename Backend::template Matrix<BFloat16> values;  ///< [tokens or more, the operand's width]
 };
 
 /// Executes operations of one program. Same bytes for any number of threads, and whether a block is run at once or in
@@ -44,13 +45,15 @@ struct RoundedInput {
 template <class S = float, class Backend = Cpu>
 class BlockRunner {
  public:
+  using Half = typename Backend::template Matrix<BFloat16>;
+
   /// `context` and `program` must outlive the runner. `length`: tokens of a window.
   BlockRunner(const Context<Backend>& context, const BlockProgram& program, Index length);
 
   /// The linears of which `halves` holds a rounded form multiply that by their input rounded to bfloat16, sums in
   /// float, from now on. By index as in BlockWeights, each [rows, cols] or empty. Must live as long as the runner uses
-  /// it. For float on the CPU.
-  void multiply_halves(std::span<const Matrix<BFloat16>> halves) { halves_ = halves; }
+  /// it. For float.
+  void multiply_halves(std::span<const Half> halves) { halves_ = halves; }
 
   /// Runs ops [first, last) on a chunk. `slots`: a view for every slot of the program, each [windows · length, width]
   /// or without data. A slot without data is scratch of the runner, undefined afterwards: every slot that is live at
@@ -66,8 +69,8 @@ class BlockRunner {
   Index length_;
   RotaryTable<S, Backend> rotary_;
   std::vector<typename Backend::template Matrix<S>> scratch_;  // by slot
-  std::span<const Matrix<BFloat16>> halves_;                   // empty: none
-  RoundedInput rounded_;
+  std::span<const Half> halves_;                               // empty: none
+  RoundedInput<Backend> rounded_;
 };
 
 }  // namespace halftone

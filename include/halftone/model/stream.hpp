@@ -29,7 +29,7 @@ struct StreamOptions {
   Index resident = std::numeric_limits<Index>::max();  ///< tokens whose numbers stay with the backend, the others
                                                        ///< in host memory; on the CPU all do
   ProductType products = ProductType::Float;           ///< what linears multiply; BFloat16 rounds inputs and weights
-                                                       ///< (float on the CPU)
+                                                       ///< (float)
 };
 
 /// Holds the slots that are live at one operation of one block, for every window.
@@ -81,7 +81,7 @@ class Stream {
   class ChunkRunner;
   TokenMatrix<S, Backend> allocated(Index width);
   /// `halves`: the linears on the way, rounded; of BlockRunner::multiply_halves.
-  using Halves = std::span<const halftone::Matrix<BFloat16>>;
+  using Halves = std::span<const typename Backend::template Matrix<BFloat16>>;
   void run_chunks(const BlockWeights<S, Backend>& weights, Halves halves, Index target);
   void run_one_by_one(const BlockWeights<S, Backend>& weights, Halves halves, Index target);
   const TokenMatrix<S, Backend>& live(const Operand& operand) const;

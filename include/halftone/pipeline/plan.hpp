@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,11 @@
 #include "halftone/pipeline/recipe.hpp"
 
 namespace halftone {
+
+template <>
+struct EnumWords<ProductType> {
+  static constexpr std::string_view values[] = {"float", "bf16"};  // as of Compute
+};
 
 /// Codes, scales and zeros (or alphas and biases), group index, outlier columns, packed without a gap: stored_bits of
 /// the result.
@@ -88,8 +94,10 @@ struct RunPlan {
 
 /// Plans a run over calibration data of the given size; 0 and 0: there is none. Throws Status::Unsupported if the
 /// checkpoint is already quantised or the format cannot express a matrix; Status::InvalidArgument for bad options,
-/// rules, or calibration data that is missing; Status::NotFound for unknown methods and formats.
-RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length);
+/// rules, or calibration data that is missing; Status::NotFound for unknown methods and formats. `half_units`: what
+/// computes has units for 16-bit products; left open: as the context's processor.
+RunPlan make_plan(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length,
+                  std::optional<bool> half_units = {});
 
 /// Windows and length that a recipe's calibration data will have: the header's where it is a file of token ids; 0 and 0
 /// where there is none.

@@ -42,7 +42,8 @@ struct OutlierBudget {
 /// What the large products of the calibration multiply: linear layers of the streams, and the statistics. Sums are
 /// float in any case, and so are solvers and tuning.
 enum class Compute : std::uint8_t {
-  Auto = 0,      ///< BFloat16 where the processor has units for it and the checkpoint's weights are 16-bit, else Float
+  Auto = 0,      ///< BFloat16 where what computes has units for it, the checkpoint's weights are 16-bit and nothing is
+                 ///< tuned, else Float
   Float = 1,     ///< numbers as they are
   BFloat16 = 2,  ///< numbers rounded to bfloat16, as the tools in PyTorch compute everything
 };

@@ -38,14 +38,14 @@ double quadratic_sum(const Context<Backend>& context, MatrixView<const S> A, Mul
 
 /// tr(A H Aᵀ) for A [rows, in] and symmetric H [in, in], both triangles. Column blocks b of H: the part above the
 /// diagonal block counts twice, so that rows·in² multiply-adds become half as many. Products in S, sums in double.
-/// `products` BFloat16 rounds A and H in the products (float on the CPU): off by some 10⁻⁵ of itself, by up to 2⁻⁸
+/// `products` BFloat16 rounds A and H in the products (float): off by some 10⁻⁵ of itself, by up to 2⁻⁸
 /// where one channel is all of it.
 template <class S, class Backend>
 double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, detail::ViewOf<S> H,
                       ProductType products = ProductType::Float) {
   if constexpr (may_round<S, Backend>) {
     if (products == ProductType::BFloat16) {
-      const Matrix<BFloat16> left = rounded_to_bfloat(context, A), right = rounded_to_bfloat(context, H);
+      const auto left = rounded_to_bfloat(context, A), right = rounded_to_bfloat(context, H);
       return detail::quadratic_sum(context, A, [&](Index first, Index count, Index b, MatrixView<S> P) {
         gemm(context, Transpose::No, Transpose::No, left.view().middle_cols(first, count),
              right.view().block(first, b, count, P.cols), false, P);

@@ -64,11 +64,11 @@ class InputStatistics {
 
   /// Takes over sums made elsewhere (another process, a file): H [width, width], of which only the upper triangle is
   /// read, and D [width, width] or nothing. Throws Status::ShapeMismatch; Status::InvalidData for sums that are not
-  /// finite, or a negative diagonal.
-  static InputStatistics from_sums(const Context<Backend>& context, Index tokens, BackendMatrix H,
-                                   BackendMatrix D = {});
+  /// finite, or a negative diagonal. `products`: what was multiplied, as of the constructor.
+  static InputStatistics from_sums(const Context<Backend>& context, Index tokens, BackendMatrix H, BackendMatrix D = {},
+                                   ProductType products = ProductType::Float);
   /// The same with what was held out of them, which H and D count too: moments() is then HeldOut. `held_out` needs
-  /// cross moments.
+  /// cross moments, and says what was multiplied.
   static InputStatistics from_sums(const Context<Backend>& context, Index tokens, BackendMatrix H, BackendMatrix D,
                                    InputStatistics held_out);
 
@@ -113,8 +113,8 @@ class InputStatistics {
   ProductType products_ = ProductType::Float;
   mutable BackendMatrix H_;  // upper triangle until asked for: mirroring costs n² and is not done for every batch
   BackendMatrix D_;
-  Matrix<BFloat16> rounded_;               // a batch
-  std::vector<InputStatistics> held_out_;  // one or none
+  typename Backend::template Matrix<BFloat16> rounded_;  // a batch
+  std::vector<InputStatistics> held_out_;                // one or none
   mutable detail::OnceDone mirrored_;
 };
 
@@ -126,7 +126,7 @@ InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, In
     : context_(&context), width_(width), moments_(moments), products_(products) {
   require(width > 0, Status::InvalidArgument, "input statistics: width is ", width, ", wanted 1 or more");
   require(may_round<S, Backend> || products == ProductType::Float, Status::Unsupported,
-          "input statistics: products of rounded inputs are for float on the CPU");
+          "input statistics: products of rounded inputs are for float");
   const auto zeros = [&] {
     auto sums = context.template allocate<S>(width, width);
     set_zero(context, sums.view());
@@ -139,13 +139,14 @@ InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, In
 
 template <class S, class Backend>
 InputStatistics<S, Backend> InputStatistics<S, Backend>::from_sums(const Context<Backend>& context, Index tokens,
-                                                                   BackendMatrix H, BackendMatrix D) {
+                                                                   BackendMatrix H, BackendMatrix D,
+                                                                   ProductType products) {
   const Index width = H.rows();
   require(H.cols() == width && (D.empty() || (D.rows() == width && D.cols() == width)), Status::ShapeMismatch,
           "input statistics: H is ", H.rows(), " x ", H.cols(), " and D ", D.rows(), " x ", D.cols(),
           ", wanted square matrices of one size");
   require(tokens >= 0, Status::InvalidArgument, "input statistics: tokens is ", tokens, ", wanted 0 or more");
-  InputStatistics statistics(context, width, Moments::None);
+  InputStatistics statistics(context, width, Moments::None, products);
   statistics.moments_ = D.empty() ? Moments::Second : Moments::Cross;
   statistics.tokens_ = tokens;
   statistics.H_ = std::move(H);
@@ -168,7 +169,7 @@ template <class S, class Backend>
 InputStatistics<S, Backend> InputStatistics<S, Backend>::from_sums(const Context<Backend>& context, Index tokens,
                                                                    BackendMatrix H, BackendMatrix D,
                                                                    InputStatistics held_out) {
-  InputStatistics statistics = from_sums(context, tokens, std::move(H), std::move(D));
+  InputStatistics statistics = from_sums(context, tokens, std::move(H), std::move(D), held_out.products_);
   require(statistics.moments_ == Moments::Cross && held_out.moments_ == Moments::Cross &&
               held_out.width_ == statistics.width_,
           Status::ShapeMismatch, "input statistics: sums over ", held_out.width_, " inputs that are held out of ",
@@ -209,7 +210,7 @@ void InputStatistics<S, Backend>::add_cross(MatrixView<const S> difference, Matr
   if (products_ == ProductType::Float) {
     gemm(*context_, Transpose::Yes, Transpose::No, S(1), difference, X, S(1), D_.view());
   } else if constexpr (may_round<S, Backend>) {
-    const Matrix<BFloat16> left = rounded_to_bfloat(*context_, difference);
+    const auto left = rounded_to_bfloat(*context_, difference);
     gemm(*context_, Transpose::Yes, Transpose::No, left.view(), rounded_to_bfloat(*context_, X, rounded_), true,
          D_.view());
   }

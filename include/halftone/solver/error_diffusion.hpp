@@ -66,14 +66,14 @@ inline std::vector<std::int32_t> groups_of_positions(const DiffusionPlan& plan,
 template <class S, class Backend>
 class Corrections {
  public:
-  /// `products` BFloat16 (float on the CPU): E and U are rounded. A correction is then off by 2⁻⁹ of itself, far below
+  /// `products` BFloat16 (float): E and U are rounded. A correction is then off by 2⁻⁹ of itself, far below
   /// a step of the grid, and the sum of squared errors by some 10⁻⁵.
   Corrections(const Context<Backend>& context, MatrixView<const S> U, ProductType products)
       : context_(&context), U_(U), rounds_(products == ProductType::BFloat16) {
     if constexpr (may_round<S, Backend>)
       if (rounds_) {
         negated_ = rounded_to_bfloat(context, U);
-        for (Index i = 0; i < negated_.size(); ++i) negated_.data()[i].bits ^= 0x8000u;
+        negate(context, negated_.view());
       }
   }
   /// Of the columns [first, end) onto all behind them. E [rows, end − first], W [rows, in].
@@ -93,7 +93,7 @@ class Corrections {
   const Context<Backend>* context_;
   MatrixView<const S> U_;
   bool rounds_;
-  Matrix<BFloat16> negated_, errors_;  // −U, and E of the block, rounded
+  typename Backend::template Matrix<BFloat16> negated_, errors_;  // −U, and E of the block, rounded
 };
 
 /// Rounds the first plan.columns columns of W and diffuses their errors.

@@ -12,10 +12,11 @@ InputStatistics<float, Backend> statistics_on(const Context<Backend>& context, c
   if (host.moments() == Moments::None) return {context, host.width(), Moments::None};
   auto H = context.upload(host.second_moments().view());
   if (host.moments() == Moments::Second)
-    return InputStatistics<float, Backend>::from_sums(context, host.tokens(), std::move(H));
+    return InputStatistics<float, Backend>::from_sums(context, host.tokens(), std::move(H), {}, host.products());
   auto D = context.upload(host.cross_moments().view());
   if (host.held_out() == nullptr)
-    return InputStatistics<float, Backend>::from_sums(context, host.tokens(), std::move(H), std::move(D));
+    return InputStatistics<float, Backend>::from_sums(context, host.tokens(), std::move(H), std::move(D),
+                                                      host.products());
   return InputStatistics<float, Backend>::from_sums(context, host.tokens(), std::move(H), std::move(D),
                                                     statistics_on(context, *host.held_out()));
 }
