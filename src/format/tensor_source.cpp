@@ -24,15 +24,28 @@ std::pair<Index, Index> matrix_shape(const TensorSource& source, const TensorInf
                                 : std::pair<Index, Index>{info.shape[0], info.shape[1]};
 }
 
-/// True if no element of the run is NaN or infinite: such a float has all exponent bits set.
-bool all_finite(const float* x, Index count) {
-  std::uint32_t found = 0;
+/// True if no element of the run is NaN or infinite: such a number has all exponent bits set. T is float or BFloat16,
+/// which has a float's exponent.
+template <class T>
+bool all_finite(const T* x, Index count) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint16_t>;
+  constexpr auto exponent = static_cast<Bits>(0x7f80u << (8 * sizeof(T) - 16));
+  Bits found = 0;
   for (Index i = 0; i < count; ++i) {
-    std::uint32_t bits = 0;
+    Bits bits = 0;
     std::memcpy(&bits, x + i, sizeof bits);
-    found |= static_cast<std::uint32_t>((bits & 0x7f800000u) == 0x7f800000u);
+    found = static_cast<Bits>(found | ((bits & exponent) == exponent));
   }
   return found == 0;
+}
+
+/// Throws where an element of the tensor's row is not finite.
+template <class T>
+void require_finite(const TensorSource& source, const TensorInfo& info, const T* row, Index cols, Index number) {
+  if (all_finite(row, cols)) return;
+  for (Index j = 0; j < cols; ++j)
+    require(all_finite(row + j, 1), Status::InvalidData, source.origin(info.name), ": tensor ", in_quotes(info.name),
+            " holds ", static_cast<float>(row[j]), " at row ", number, ", column ", j, ", wanted finite numbers");
 }
 
 /// Rows [first, first + count) of a floating tensor that is rows of `cols` numbers.
@@ -44,10 +57,7 @@ Matrix<float> widened_rows(const TensorSource& source, const TensorInfo& info, I
   for (Index i = 0; i < count; ++i) {
     float* row = result.row(i);
     widen(info.dtype, bytes + i * row_bytes, cols, row);
-    if (all_finite(row, cols)) continue;
-    for (Index j = 0; j < cols; ++j)
-      require(all_finite(row + j, 1), Status::InvalidData, source.origin(info.name), ": tensor ", in_quotes(info.name),
-              " holds ", row[j], " at row ", first + i, ", column ", j, ", wanted finite numbers");
+    require_finite(source, info, row, cols, first + i);
   }
   return result;
 }
@@ -88,6 +98,18 @@ void TensorSource::release_module(std::string_view module) const noexcept {
 Matrix<float> TensorSource::matrix(std::string_view name) const {
   const TensorInfo& found = info(name);
   return matrix_rows(name, 0, matrix_shape(*this, found).first);
+}
+
+Matrix<BFloat16> TensorSource::halves(std::string_view name) const {
+  const TensorInfo& found = info(name);
+  const auto [rows, cols] = matrix_shape(*this, found);
+  require(found.dtype == DType::BF16, Status::InvalidData, origin(name), ": tensor ", in_quotes(name), " is of type ",
+          dtype_name(found.dtype), ", wanted ", dtype_name(DType::BF16));
+  Matrix<BFloat16> result(rows, cols);
+  if (result.empty()) return result;
+  std::memcpy(result.data(), bytes(name).data(), static_cast<std::size_t>(found.bytes()));
+  for (Index i = 0; i < rows; ++i) require_finite(*this, found, result.row(i), cols, i);
+  return result;
 }
 
 Matrix<float> TensorSource::matrix_rows(std::string_view name, Index first, Index count) const {

@@ -34,9 +34,12 @@ void require_weights(const BlockProgram& program, const BlockWeights<S, Backend>
           program.linears.size(), " and ", program.parameters.size());
   for (std::size_t i = 0; i < program.linears.size(); ++i) {
     const LinearInfo& want = program.linears[i];
-    const auto &W = weights.linears[i], &b = weights.biases[i];
-    require(W.rows() == want.rows && W.cols() == want.cols, Status::ShapeMismatch, "block: ", want.module, " is ",
-            W.rows(), " x ", W.cols(), ", wanted ", want.rows, " x ", want.cols);
+    const auto& b = weights.biases[i];
+    const auto check = [&](const auto& W) {
+      require(W.rows() == want.rows && W.cols() == want.cols, Status::ShapeMismatch, "block: ", want.module, " is ",
+              W.rows(), " x ", W.cols(), ", wanted ", want.rows, " x ", want.cols);
+    };
+    weights.is_half(i) ? check(weights.halves[i]) : check(weights.linears[i]);
     require(b.size() == (want.bias ? want.rows : 0), Status::ShapeMismatch, "block: the bias of ", want.module, " has ",
             b.size(), " elements, wanted ", want.bias ? want.rows : 0);
   }

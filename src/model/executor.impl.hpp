@@ -34,16 +34,22 @@ struct OpRunner {
     else
       rms_norm<S>(context, in(op.in), parameter(op.weight), op.groups, op.epsilon, view(op.out));
   }
+  /// The linear in bfloat16; without data where it is to be multiplied as it is.
+  MatrixView<const BFloat16> half(std::size_t linear) const {
+    if (weights.is_half(linear)) return weights.halves[linear].view();
+    return halves.empty() ? MatrixView<const BFloat16>() : halves[linear].view();
+  }
+
   void operator()(const LinearOp& op) const {
     const auto index = static_cast<std::size_t>(op.linear);
-    if (halves.empty() || halves[index].empty())
+    if (const auto W = half(index); W.data != nullptr)
+      multiply_half(op, W);
+    else
       gemm<S>(context, Transpose::No, Transpose::Yes, S(1), in(op.in), weights.linears[index].view(), S(0),
               view(op.out));
-    else
-      multiply_half(op);
     if (!weights.biases[index].empty()) add_bias<S>(context, weights.biases[index].data(), view(op.out));
   }
-  void multiply_half(const LinearOp& op) const {
+  void multiply_half(const LinearOp& op, MatrixView<const BFloat16> W) const {
     if constexpr (may_round<S, Backend>) {
       const MatrixView<const S> x = in(op.in);
       if (!(rounded.operand == op.in)) {
@@ -51,8 +57,7 @@ struct OpRunner {
         rounded.operand = op.in;
       }
       gemm<BFloat16>(context, Transpose::No, Transpose::Yes,
-                     std::as_const(rounded.values).view().middle_rows(0, x.rows),
-                     halves[static_cast<std::size_t>(op.linear)].view(), false, view(op.out));
+                     std::as_const(rounded.values).view().middle_rows(0, x.rows), W, false, view(op.out));
     }
   }
   void operator()(const RopeOp& op) const {

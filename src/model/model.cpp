@@ -21,13 +21,18 @@ Matrix<float> vector_of(const TensorSource& tensors, const std::string& name, In
   return row;
 }
 
-/// A linear layer's weight [rows, cols], decoded if need be.
-Matrix<float> linear_weight(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols) {
-  Matrix<float> W = checkpoint.weight(module);
+/// A linear layer's weight [rows, cols], which read() gets.
+template <class Read>
+auto linear_weight(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols, Read&& read) {
+  auto W = read();
   require(W.rows() == rows && W.cols() == cols, Status::InvalidData, checkpoint.name(), ": weight of '", module,
           "' is ", W.rows(), " x ", W.cols(), ", wanted ", rows, " x ", cols);
   checkpoint.tensors().release_module(module);
   return W;
+}
+/// The same, decoded if need be.
+Matrix<float> linear_weight(const Checkpoint& checkpoint, const std::string& module, Index rows, Index cols) {
+  return linear_weight(checkpoint, module, rows, cols, [&] { return checkpoint.weight(module); });
 }
 
 /// The bias of a linear layer; empty where it has none. Writers of quantised checkpoints may store a bias of zeros for
@@ -148,12 +153,26 @@ Matrix<float> Model::embed_images(const Context<Cpu>& context, MatrixView<const 
   return detail::embed_images(context, checkpoint_->tensors(), config_, pixels);
 }
 
-BlockWeights<float> Model::load_block(const Context<Cpu>& /*on the CPU nothing moves*/, Index block) const {
+bool Model::is_half(const LinearInfo& linear) const {
+  const Format* format = checkpoint_->format();
+  const TensorInfo* stored = checkpoint_->tensors().find(linear.module + ".weight");
+  return (format == nullptr || format->name() == "dense") && stored != nullptr && stored->dtype == DType::BF16;
+}
+
+BlockWeights<float> Model::load_block(const Context<Cpu>& /*on the CPU nothing moves*/, Index block,
+                                      ProductType products) const {
   const BlockProgram& program = this->program(block);
   const TensorSource& tensors = checkpoint_->tensors();
   BlockWeights<float> weights;
-  for (const LinearInfo& linear : program.linears) {
-    weights.linears.push_back(linear_weight(*checkpoint_, linear.module, linear.rows, linear.cols));
+  if (products == ProductType::BFloat16) weights.halves.resize(program.linears.size());
+  for (std::size_t i = 0; i < program.linears.size(); ++i) {
+    const LinearInfo& linear = program.linears[i];
+    const bool half = products == ProductType::BFloat16 && is_half(linear);
+    if (half)
+      weights.halves[i] = linear_weight(*checkpoint_, linear.module, linear.rows, linear.cols,
+                                        [&] { return tensors.halves(linear.module + ".weight"); });
+    weights.linears.push_back(half ? Matrix<float>()
+                                   : linear_weight(*checkpoint_, linear.module, linear.rows, linear.cols));
     weights.biases.push_back(linear_bias(tensors, linear));
   }
   for (const ParameterInfo& parameter : program.parameters) {

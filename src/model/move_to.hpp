@@ -7,9 +7,12 @@
 
 namespace halftone::detail {
 
-inline Matrix<float> moved_to(const Context<Cpu>&, Matrix<float> matrix) { return matrix; }
-template <class Backend>
-typename Backend::template Matrix<float> moved_to(const Context<Backend>& context, Matrix<float> matrix) {
+template <class T>
+Matrix<T> moved_to(const Context<Cpu>&, Matrix<T> matrix) {
+  return matrix;
+}
+template <class T, class Backend>
+typename Backend::template Matrix<T> moved_to(const Context<Backend>& context, Matrix<T> matrix) {
   return context.upload(std::as_const(matrix).view());
 }
 
@@ -24,6 +27,7 @@ BlockWeights<float, Backend> moved_to(const Context<Backend>& context, BlockWeig
   each(weights.linears, there.linears);
   each(weights.biases, there.biases);
   each(weights.parameters, there.parameters);
+  each(weights.halves, there.halves);
   return there;
 }
 

@@ -35,7 +35,8 @@ inline Index chunks_at_once(Index chunks, Index chunk_bytes, int threads) {
   return chunks >= threads && chunk_bytes <= most_bytes / threads ? threads : 1;
 }
 
-/// The linears of ops [first, last) rounded to bfloat16, by their index; the others empty.
+/// The linears of ops [first, last) rounded to bfloat16, by their index; empty are the others, and those that the
+/// weights hold so.
 template <class S, class Backend>
 auto rounded_linears(const Context<Backend>& context, const BlockProgram& program,
                      const BlockWeights<S, Backend>& weights, Index first, Index last) {
@@ -44,7 +45,7 @@ auto rounded_linears(const Context<Backend>& context, const BlockProgram& progra
     for (Index op = first; op < last; ++op)
       if (const auto* linear = std::get_if<LinearOp>(&program.ops[static_cast<std::size_t>(op)])) {
         const auto index = static_cast<std::size_t>(linear->linear);
-        halves[index] = rounded_to_bfloat(context, weights.linears[index]);
+        if (!weights.is_half(index)) halves[index] = rounded_to_bfloat(context, weights.linears[index]);
       }
   }
   return halves;
@@ -123,6 +124,8 @@ template <class S, class Backend>
 void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index target) {
   require(program_ != nullptr && target >= at_ && target <= program_->size(), Status::InvalidArgument,
           "stream: asked for operation ", target, ", wanted one from ", at_, " on, inside a block");
+  require(products_ == ProductType::BFloat16 || weights.halves.empty(), Status::InvalidArgument,
+          "stream: of products of floats, got weights in bfloat16");
   const std::vector<int> live = live_slots(*program_, target);
   rows_ = Matrix();
   for (int slot : live) {

@@ -48,19 +48,27 @@ void keep_larger(MemoryEstimate& most, const MemoryEstimate& other) {
   if (other.peak() > most.peak()) most = other;
 }
 
-MemoryEstimate block_memory(const BlockProgram& program, const std::vector<PlannedStage>& stages, const RunPlan& plan,
-                            int threads) {
+/// Weights of the block that the plan holds in bfloat16.
+Index half_elements(const Model& model, const RunPlan& plan, Index block) {
+  Index elements = 0;
+  if (plan.products == ProductType::BFloat16 && plan.tune.steps == 0)
+    for (const LinearInfo& linear : model.program(block).linears)
+      if (model.is_half(linear)) elements += linear.rows * linear.cols;
+  return elements;
+}
+
+MemoryEstimate block_memory(const Model& model, Index block, const RunPlan& plan, int threads) {
+  const BlockProgram& program = model.program(block);
   MemoryEstimate most;
   MemoryEstimate moving;  // streams on their way from one stage to the next
   if (plan.streams() > 0) {
-    moving.weights = plan.streams() * parameter_bytes(program);
-    const Index rounded = plan.products == ProductType::BFloat16 ? parameter_bytes(program) / 2 : 0;
+    moving.weights = plan.streams() * weight_bytes(model, plan, block);
     moving.streams = plan.streams() * stream_bytes(program, plan.tokens(), plan.length, threads) +
-                     product_bytes(program, plan, threads) + rounded;
+                     product_bytes(program, plan, threads) + rounded_bytes(model, plan, block);
   }
   keep_larger(most, moving);
-  for (const PlannedStage& stage : stages) {
-    MemoryEstimate solving = stage_memory(program, stage, plan.products);
+  for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)]) {
+    MemoryEstimate solving = stage_memory(program, stage, plan);
     solving.weights = moving.weights;
     const Index first_op = program.stages[static_cast<std::size_t>(stage.stage)].first_op;
     solving.streams = plan.streams() * live_bytes(program, first_op, plan.tokens());
@@ -88,7 +96,7 @@ void add_files(MemoryEstimate& memory, const Model& model, const RunPlan& plan, 
   memory.files = mapped + 2 * stored + most_codes_of_a_block(plan);
   if (plan.tune.steps > 0) return;  // reads when it needs, and training takes longer than either
   if (plan.streams() == 0) memory.weights += matrix;
-  if (plan.streams() > 0 && block + 1 < model.blocks()) memory.weights += parameter_bytes(model.program(block + 1));
+  if (plan.streams() > 0 && block + 1 < model.blocks()) memory.weights += weight_bytes(model, plan, block + 1);
 }
 
 /// A window of blocks with those behind it, as the tuner runs them.
@@ -195,7 +203,18 @@ Index parameter_bytes(const BlockProgram& program) {
   return 4 * elements;
 }
 
-MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage, ProductType products) {
+Index weight_bytes(const Model& model, const RunPlan& plan, Index block) {
+  return parameter_bytes(model.program(block)) - 2 * half_elements(model, plan, block);
+}
+
+Index rounded_bytes(const Model& model, const RunPlan& plan, Index block) {
+  if (plan.products == ProductType::Float) return 0;
+  Index elements = 0;
+  for (const LinearInfo& linear : model.program(block).linears) elements += linear.rows * linear.cols;
+  return 2 * (elements - half_elements(model, plan, block));
+}
+
+MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage, const RunPlan& plan) {
   MemoryEstimate memory;
   const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
   const Index square = 4 * width * width;
@@ -203,15 +222,19 @@ MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& sta
   if (stage.moments >= Moments::Cross) memory.statistics += 2 * square;    // D and the solver's P
   if (stage.moments == Moments::HeldOut) memory.statistics += 3 * square;  // both held out, and D without those
   bool any_refined = false;
+  const bool rounds = plan.products == ProductType::BFloat16;
   for (const PlannedMatrix& planned : stage.matrices) {
     const Index elements = planned.matrix.rows * planned.matrix.cols;
     any_refined = any_refined || refined(planned);
-    // Working copy, a product of the same size, codes twice. Refinement: the target and the gradient.
-    memory.solver = std::max(memory.solver, (refined(planned) ? 18 : 10) * elements);
+    // Working copy, a product of the same size, codes twice. Refinement: the target and the gradient. 16-bit products:
+    // a matrix rounded, and widened to float where it is held in bfloat16.
+    const bool half = rounds && planned.matrix.dtype == DType::BF16;
+    memory.solver =
+        std::max(memory.solver, ((refined(planned) ? 18 : 10) + (rounds ? 2 : 0) + (half ? 4 : 0)) * elements);
   }
   if (any_refined) memory.statistics += square;  // Hd
-  if (products == ProductType::BFloat16)         // H or U, and a matrix, rounded to 2 bytes an element
-    memory.solver += square / 2 + memory.solver / 5;
+  if (rounds && stage.moments != Moments::None)  // H or U, and the last batch of inputs
+    memory.statistics += square / 2 + 2 * width * std::min(statistics_tokens, plan.tokens());
   return memory;
 }
 
@@ -222,12 +245,12 @@ void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {
   most.files = largest_copy(plan);
   for (Index block = 0; block < model.blocks(); ++block) {
     const BlockProgram& program = model.program(block);
-    const auto& stages = plan.blocks[static_cast<std::size_t>(block)];
-    MemoryEstimate memory = block_memory(program, stages, plan, threads);
+    MemoryEstimate memory = block_memory(model, block, plan, threads);
     add_files(memory, model, plan, block);
     keep_larger(most, memory);
     plan.flops += plan.streams() * forward_flops(program, 0, program.size(), plan.tokens(), plan.length);
-    for (const PlannedStage& stage : stages) plan.flops += stage_flops(stage, plan.tokens());
+    for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
+      plan.flops += stage_flops(stage, plan.tokens());
   }
   for (const TuneWindow& window :
        plan.tune.steps > 0 ? tune_windows(model.blocks(), plan.tune) : std::vector<TuneWindow>()) {

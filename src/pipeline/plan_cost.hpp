@@ -10,8 +10,12 @@ void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan);
 
 /// Bytes of a block's weights in float.
 Index parameter_bytes(const BlockProgram& program);
-/// What a stage holds beside streams and weights while its matrices are solved; `products` as of a plan.
-MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage, ProductType products);
+/// The same as a walk without tuning holds them: linears in bfloat16 where Model::load_block gives them so.
+Index weight_bytes(const Model& model, const RunPlan& plan, Index block);
+/// Of its other linears, rounded, where the plan multiplies 16-bit numbers.
+Index rounded_bytes(const Model& model, const RunPlan& plan, Index block);
+/// What a stage of the plan holds beside streams and weights while its matrices are solved.
+MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& stage, const RunPlan& plan);
 
 /// Multiplications and additions of `tokens` tokens through operations [first, last) of a block, in windows of
 /// `length`.

@@ -35,28 +35,33 @@ Index token_bytes(const BlockProgram& program) {
   return 4 * most;
 }
 
-/// A chunk of tokens on its way through a block, every slot of it; with products of 16-bit numbers the widest input of
-/// a linear, rounded, and the linears.
+/// A chunk of tokens on its way through a block, every slot of it, and what of it is rounded: a linear's input, the
+/// widest.
 Index chunk_bytes(const BlockProgram& program, Index tokens, ProductType products) {
-  Index width = 0, widest = 0, elements = 0;
+  Index width = 0, widest = 0;
   for (const Index slot_width : program.slot_widths) width += slot_width;
-  for (const LinearInfo& linear : program.linears) {
-    widest = std::max(widest, linear.cols);
-    elements += linear.rows * linear.cols;
-  }
-  return 4 * width * tokens + (products == ProductType::BFloat16 ? 2 * (widest * tokens + elements) : 0);
+  for (const LinearInfo& linear : program.linears) widest = std::max(widest, linear.cols);
+  return (4 * width + (products == ProductType::BFloat16 ? 2 * widest : 0)) * tokens;
 }
 
-/// The weights of every stream and of the block that is brought in ahead; beside them a chunk, or a stage that is
-/// solved.
-Index fixed_bytes(const BlockProgram& program, const std::vector<PlannedStage>& stages, const RunPlan& plan) {
+/// Inputs that are added to a stage's sums at once: of each stream where they are spilled, and the difference of both,
+/// which may be rounded.
+Index batch_bytes(const BlockProgram& program, const PlannedStage& stage, const RunPlan& plan) {
+  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+  return (stage.moments >= Moments::Cross ? 14 : 4) * width * std::min(statistics_tokens, plan.tokens());
+}
+
+/// The weights of every stream and of the block that is brought in ahead; beside them a chunk, or a stage whose inputs
+/// are summed, or that is solved.
+Index fixed_bytes(const Model& model, const RunPlan& plan, Index block) {
+  const BlockProgram& program = model.program(block);
   const Index chunk = plan.length == 0 ? 0 : std::min(plan.tokens(), chunk_windows<Cuda>(plan.length) * plan.length);
-  Index beside = chunk_bytes(program, chunk, plan.products);
-  for (const PlannedStage& stage : stages) {
-    const MemoryEstimate memory = stage_memory(program, stage, plan.products);
-    beside = std::max(beside, memory.statistics + memory.solver);
+  Index beside = chunk_bytes(program, chunk, plan.products) + rounded_bytes(model, plan, block);
+  for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)]) {
+    const MemoryEstimate memory = stage_memory(program, stage, plan);
+    beside = std::max(beside, memory.statistics + std::max(memory.solver, batch_bytes(program, stage, plan)));
   }
-  return (plan.streams() + 1) * parameter_bytes(program) + beside + device_slack;
+  return (plan.streams() + 1) * weight_bytes(model, plan, block) + beside + device_slack;
 }
 
 }  // namespace
@@ -69,11 +74,9 @@ void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan) {
   there.memory_limit = device.memory_limit();
   Index weights = 0;
   for (Index block = 0; block < model.blocks(); ++block) {
-    const BlockProgram& program = model.program(block);
-    weights = std::max(weights, parameter_bytes(program));
-    there.fixed_bytes =
-        std::max(there.fixed_bytes, fixed_bytes(program, plan.blocks[static_cast<std::size_t>(block)], plan));
-    there.token_bytes = std::max(there.token_bytes, plan.streams() * token_bytes(program));
+    weights = std::max(weights, weight_bytes(model, plan, block));
+    there.fixed_bytes = std::max(there.fixed_bytes, fixed_bytes(model, plan, block));
+    there.token_bytes = std::max(there.token_bytes, plan.streams() * token_bytes(model.program(block)));
   }
   const Index tokens = plan.streams() > 0 ? plan.tokens() : 0;
   if (tokens > 0)

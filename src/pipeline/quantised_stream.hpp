@@ -64,6 +64,8 @@ class QuantisedStream {
   using There = typename Backend::template Matrix<float>;
   There stored_values(const Format& format, const PlannedMatrix& planned, const QuantizedMatrix& solved) const;
   QuantizedMatrix solve_one(const PlannedMatrix& planned, Stream<float, Backend>* full, StageSolvers& solvers);
+  There widened(std::size_t linear) const;
+  void put(std::size_t linear, There values);
   Statistics collect(const PlannedStage& stage, const Operand& input, Stream<float, Backend>* full);
 
   WalkContexts<Backend> contexts_;

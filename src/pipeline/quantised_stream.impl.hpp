@@ -147,11 +147,12 @@ QuantizedMatrix QuantisedStream<Backend>::solve_one(const PlannedMatrix& planned
                          [&] { return with_room(full, [&] { return solvers.solve(planned, W); }); });
   };
   if (weights_) {
-    QuantizedMatrix result = solve(weights_->linears[static_cast<std::size_t>(planned.linear)]);
+    const auto linear = static_cast<std::size_t>(planned.linear);
+    QuantizedMatrix result = weights_->is_half(linear) ? solve(with_room(full, [&] { return widened(linear); }))
+                                                       : solve(weights_->linears[linear]);
     Span span(trace_, "decode");
     span.note("module", planned.matrix.module);
-    weights_->linears[static_cast<std::size_t>(planned.linear)] =
-        with_room(full, [&] { return stored_values(find_format(plan_.format), planned, result); });
+    put(linear, with_room(full, [&] { return stored_values(find_format(plan_.format), planned, result); }));
     return result;
   }
   Matrix<float> W = detail::about(planned.matrix.module, "", [&] { return read_(planned); });
@@ -172,9 +173,27 @@ auto QuantisedStream<Backend>::stored_values(const Format& format, const Planned
 
 template <class Backend>
 void QuantisedStream<Backend>::replace(const PlannedMatrix& planned, Matrix<float> values) {
-  There& place = weights_->linears[static_cast<std::size_t>(planned.linear)];
-  place = {};
-  place = detail::moved_to(contexts_.backend, std::move(values));
+  const auto linear = static_cast<std::size_t>(planned.linear);
+  weights_->linears[linear] = {};  // before there is another
+  put(linear, detail::moved_to(contexts_.backend, std::move(values)));
+}
+
+/// A linear that is held in bfloat16.
+template <class Backend>
+auto QuantisedStream<Backend>::widened(std::size_t linear) const -> There {
+  const MatrixView<const BFloat16> half = weights_->halves[linear].view();
+  There W = contexts_.backend.template allocate<float>(half.rows, half.cols);
+  convert(contexts_.backend, half, W.view());
+  return W;
+}
+
+/// Puts values in a linear's place; in bfloat16 where it was so.
+template <class Backend>
+void QuantisedStream<Backend>::put(std::size_t linear, There values) {
+  if (weights_->is_half(linear))
+    narrow(contexts_.backend, std::as_const(values).view(), weights_->halves[linear].view());
+  else
+    weights_->linears[linear] = std::move(values);
 }
 
 template <class Backend>

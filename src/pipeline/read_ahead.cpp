@@ -9,7 +9,7 @@ namespace halftone {
 
 ReadAhead::ReadAhead(const Context<Cpu>& context, const Model& model, const RunPlan& plan, Reading reading,
                      Trace* trace, BlockCarrier* carrier)
-    : context_(context), model_(model), trace_(trace), carrier_(carrier) {
+    : context_(context), model_(model), products_(plan.products), trace_(trace), carrier_(carrier) {
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
       for (const PlannedMatrix& planned : stage.matrices) order_.push_back(&planned);
@@ -38,7 +38,7 @@ BlockWeights<float> ReadAhead::block(Index block, std::optional<Index> next) {
   const auto read = [this](std::size_t place) {
     Span span(trace_, "read");
     span.note("block", static_cast<Index>(place));
-    BlockWeights<float> weights = model_.load_block(context_, static_cast<Index>(place));
+    BlockWeights<float> weights = model_.load_block(context_, static_cast<Index>(place), products_);
     if (carrier_ != nullptr) carrier_->carry(static_cast<Index>(place), weights);
     return weights;
   };

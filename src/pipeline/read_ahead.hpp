@@ -35,8 +35,8 @@ class ReadAhead {
   ReadAhead(const Context<Cpu>& context, const Model& model, const RunPlan& plan, Reading reading, Trace* trace,
             BlockCarrier* carrier = nullptr);
 
-  /// The weights of a block. `next`: the block that will be asked for after it, if any: it is held until then. Throws
-  /// what Model::load_block throws.
+  /// The weights of a block, for the plan's products. `next`: the block that will be asked for after it, if any: it is
+  /// held until then. Throws what Model::load_block throws.
   BlockWeights<float> block(Index block, std::optional<Index> next);
   /// One matrix, and then the plan's next one. Matrices are asked for in the order of the plan. Throws what
   /// TensorSource::matrix throws.
@@ -55,6 +55,7 @@ class ReadAhead {
 
   const Context<Cpu>& context_;
   const Model& model_;
+  ProductType products_;
   Trace* trace_;
   BlockCarrier* carrier_;
   std::vector<const PlannedMatrix*> order_;  ///< all matrices of the plan

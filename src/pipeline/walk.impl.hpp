@@ -19,7 +19,7 @@ Walk<Backend>::Walk(const WalkContexts<Backend>& contexts, const Model& model, c
       output_(output),
       meter_(meter),
       recording_(output.finished_blocks(), output, meter),
-      arriving_(contexts.backend, model, plan.device.fixed_bytes <= plan.device.memory_limit),
+      arriving_(contexts.backend, model, plan.products, plan.device.fixed_bytes <= plan.device.memory_limit),
       weights_(contexts.host, model, plan, reading, meter.trace(), &arriving_),
       quantised_(contexts, model, plan, ids, meter.trace(), options) {
   if (plan.streams() == 2) full_ = embedded(contexts, model, ids, meter.trace(), stream_options(plan, options));

@@ -16,7 +16,9 @@ template <class Backend>
 class WeightsAhead final : public BlockCarrier {
  public:
   /// `wanted`: false where the backend's memory has no room for two blocks; each is then copied when it is taken.
-  WeightsAhead(const Context<Backend>& context, const Model& model, bool wanted) : context_(context), model_(model) {
+  /// `products`: what the blocks are read for, as of Model::load_block.
+  WeightsAhead(const Context<Backend>& context, const Model& model, ProductType products, bool wanted)
+      : context_(context), model_(model), products_(products) {
     if (wanted) copier_.emplace(context);
   }
 
@@ -45,6 +47,7 @@ class WeightsAhead final : public BlockCarrier {
     each(read.linears, expected_.weights.linears);
     each(read.biases, expected_.weights.biases);
     each(read.parameters, expected_.weights.parameters);
+    each(read.halves, expected_.weights.halves);
     expected_.carried = true;
   }
   /// The block's weights: those that were carried, or a copy of `read`.
@@ -64,16 +67,20 @@ class WeightsAhead final : public BlockCarrier {
   BlockWeights<float, Backend> allocated(const BlockProgram& program) const {
     BlockWeights<float, Backend> weights;
     for (const LinearInfo& linear : program.linears) {
-      weights.linears.push_back(context_.template allocate<float>(linear.rows, linear.cols));
+      const bool half = products_ == ProductType::BFloat16 && model_.is_half(linear);
+      weights.linears.push_back(context_.template allocate<float>(half ? 0 : linear.rows, half ? 0 : linear.cols));
+      weights.halves.push_back(context_.template allocate<BFloat16>(half ? linear.rows : 0, half ? linear.cols : 0));
       weights.biases.push_back(context_.template allocate<float>(linear.bias ? 1 : 0, linear.bias ? linear.rows : 0));
     }
     for (const ParameterInfo& parameter : program.parameters)
       weights.parameters.push_back(context_.template allocate<float>(1, parameter.width));
+    if (products_ == ProductType::Float) weights.halves.clear();
     return weights;
   }
 
   const Context<Backend>& context_;
   const Model& model_;
+  ProductType products_;
   std::optional<Copier<Backend>> copier_;
   Carried arrived_, expected_;  // the reader's thread touches only the second, between expect and the end of its read
 };
@@ -82,7 +89,7 @@ class WeightsAhead final : public BlockCarrier {
 template <>
 class WeightsAhead<Cpu> final : public BlockCarrier {
  public:
-  WeightsAhead(const Context<Cpu>&, const Model&, bool) {}
+  WeightsAhead(const Context<Cpu>&, const Model&, ProductType, bool) {}
   void expect(Index) override {}
   void carry(Index, BlockWeights<float>&) override {}
   BlockWeights<float> take(Index, BlockWeights<float> read) { return read; }

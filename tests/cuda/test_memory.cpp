@@ -57,6 +57,10 @@ TEST_CASE("a copier brings up what the host has, piece by piece") {
     auto there = context.allocate<float>(rows, 333);
     copier.upload(A.view(), there.view());
     CHECK(on_host(context, there) == A);
+    const Matrix<BFloat16> half = rounded_to_bfloat(Context<Cpu>(1), A);
+    auto half_there = context.allocate<BFloat16>(rows, 333);
+    copier.upload(half.view(), half_there.view());
+    CHECK(on_host(context, half_there) == half);
   }
   auto there = context.allocate<float>(3, 4);
   const auto A = random_matrix<float>(3, 5, 1);

@@ -1,7 +1,7 @@
 // Blocks and streams: the same templates on both backends, over every fixture.
 #include "halftone/backend/cuda_nn.hpp"
 #include "halftone/model/stream.hpp"
-#include "model/fixture.hpp"
+#include "model/bfloat_model.hpp"
 #include "model/move_to.hpp"
 #include "support.hpp"
 
@@ -15,9 +15,11 @@ constexpr Index windows = 6;
 
 /// The first block of a fixture with a random hidden state.
 struct Block {
-  explicit Block(const std::string& name)
-      : checkpoint(model_folder(name)),
-        model(checkpoint),
+  explicit Block(const std::string& name) : Block(std::make_shared<Checkpoint>(model_folder(name)), name) {}
+  /// The fixture's or, of another checkpoint, one of its shapes.
+  Block(std::shared_ptr<const Checkpoint> source, const std::string& name)
+      : checkpoint(std::move(source)),
+        model(*checkpoint),
         length(window_of(name, 11)),
         hidden(random_matrix<float>(windows * length, model.config().hidden, 1)) {}
 
@@ -26,7 +28,7 @@ struct Block {
   Matrix<float> run(const Context<Backend>& context, const StreamOptions& options = {},
                     std::vector<Matrix<float>>* inputs = nullptr, Index* windows_at_once = nullptr) const {
     const BlockProgram& program = model.program(0);
-    const auto weights = detail::moved_to(context, model.load_block(cpu, 0));
+    const auto weights = detail::moved_to(context, model.load_block(cpu, 0, options.products));
     Stream<float, Backend> stream(context, Matrix<float>(hidden), length, options);
     stream.enter(program);
     for (const Stage& stage : program.stages) {
@@ -39,7 +41,7 @@ struct Block {
     return context.download(stream.rows({program.input, 0, hidden.cols()}, 0, stream.tokens()));
   }
 
-  Checkpoint checkpoint;
+  std::shared_ptr<const Checkpoint> checkpoint;
   Model model;
   Index length;
   Matrix<float> hidden;
@@ -69,9 +71,14 @@ TEST_CASE("with 16-bit products a block of every fixture ends as on the CPU, twi
   HALFTONE_DEVICE_CASE(context);
   const StreamOptions rounded{.products = ProductType::BFloat16};
   double worst = 0;
+  std::vector<std::pair<std::string, std::shared_ptr<const BFloatModel>>> models;  // as they are, and in bfloat16
   for (const std::string& name : all_fixtures()) {
-    INFO(name);
-    const Block block(name);
+    models.emplace_back(name, nullptr);
+    models.emplace_back(name, std::make_shared<const BFloatModel>(name));
+  }
+  for (const auto& [name, half] : models) {
+    INFO(name << (half ? " in bfloat16" : ""));
+    const Block block = half ? Block({half, &half->checkpoint()}, name) : Block(name);
     std::vector<Matrix<float>> here, there;
     const auto expected = block.run(cpu, rounded, &here);
     const auto result = block.run(context, rounded, &there);

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "halftone/backend/cuda_copier.hpp"
-#include "model/fixture.hpp"
+#include "model/bfloat_model.hpp"
 #include "pipeline/fingerprint.hpp"
 #include "pipeline/run_setup.hpp"
 #include "pipeline/run_support.hpp"
@@ -42,7 +42,9 @@ class Kept final : public WalkOutput {
 
 struct Scene {
   explicit Scene(const std::string& name, Recipe wanted = {})
-      : checkpoint(model_folder(name)), model(checkpoint), recipe(std::move(wanted)) {
+      : Scene(std::make_shared<const Checkpoint>(model_folder(name)), std::move(wanted)) {}
+  Scene(std::shared_ptr<const Checkpoint> source, Recipe wanted)
+      : checkpoint(std::move(source)), model(*checkpoint), recipe(std::move(wanted)) {
     recipe.calibration.file = write_ids(folder / "ids.safetensors", 6, 24, model.vocabulary());
     ids = read_ids(recipe.calibration.file);
   }
@@ -59,7 +61,7 @@ struct Scene {
   }
 
   TemporaryFolder folder;
-  Checkpoint checkpoint;
+  std::shared_ptr<const Checkpoint> checkpoint;
   Model model;
   Recipe recipe;
   Matrix<std::int32_t> ids;
@@ -138,15 +140,24 @@ TEST_CASE("architectures of every kind walk on the device") {
   }
 }
 
+/// A fixture as it is, or with its weights in bfloat16.
+Scene scene_of(const std::string& name, bool in_bfloat, Recipe recipe) {
+  if (!in_bfloat) return Scene(name, std::move(recipe));
+  const auto model = std::make_shared<const BFloatModel>(name);
+  return Scene({model, &model->checkpoint()}, std::move(recipe));
+}
+
 TEST_CASE("with 16-bit products models end with the objective that the CPU has with them") {
   const auto device = walk_device();
   if (!device) return;
+  const std::pair<const char*, bool> models[] = {
+      {"llama_gqa_bf16", false}, {"opt", true}, {"phi3_fused", true}, {"gemma2", true}, {"qwen2_bias_tied", false}};
   for (const char* method : {"gptq", "gptqv2"})
-    for (const char* name : {"llama_gqa_bf16", "opt", "phi3_fused", "gemma2"}) {
+    for (const auto& [name, in_bfloat] : models) {
       INFO(method << " " << name);
       Recipe recipe = recipe_of(method);
       recipe.compute = Compute::BFloat16;
-      const Scene scene(name, recipe);
+      const Scene scene = scene_of(name, in_bfloat, recipe);
       const Kept here = scene.walk(nullptr), there = scene.walk(device.get());
       const Apart apart(here, there);
       std::printf("%s, 16-bit, %s: %lld of %lld codes differ, objectives by %.1e\n", name, method,
@@ -158,9 +169,27 @@ TEST_CASE("with 16-bit products models end with the objective that the CPU has w
       Kept rest = scene.walk(device.get(), &there, 1);
       CHECK(rest.matrices.size() < there.matrices.size());
       for (const auto& [module, matrix] : rest.matrices) CHECK(same_codes(matrix, there.matrices.at(module)));
+      CHECK(same(there, scene.walk(device.get(), nullptr, 0, Reading::WhenAsked)));
       recipe.compute = Compute::Float;
-      CHECK(!same(there, Scene(name, recipe).walk(device.get())));  // what was rounded shows
+      CHECK(!same(there, scene_of(name, in_bfloat, recipe).walk(device.get())));  // what was rounded shows
     }
+}
+
+TEST_CASE("a plan counts weights in bfloat16 as they are held, and what is rounded") {
+  const auto device = walk_device();
+  if (!device) return;
+  const auto fixed = [&](bool in_bfloat, Compute compute) {
+    Recipe recipe = recipe_of("gptqv2");
+    recipe.compute = compute;
+    const Scene scene = scene_of("llama_gqa", in_bfloat, recipe);
+    return plan_over(cpu, scene.model, scene.recipe, 6, 24, device.get()).device.fixed_bytes;
+  };
+  // 64 wide, 4 heads, 2 of keys; 88 inside: the linears of a block, held for two streams and for the block ahead.
+  const Index elements = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 88;
+  const Index wide = fixed(false, Compute::Float), rounded = fixed(false, Compute::BFloat16);
+  CHECK(fixed(true, Compute::Float) == wide);
+  CHECK(rounded > wide);
+  CHECK(fixed(true, Compute::Auto) == rounded - 3 * 2 * elements - 2 * elements);
 }
 
 TEST_CASE("auto is 16-bit products where the checkpoint's weights are 16-bit, and the plan says so") {

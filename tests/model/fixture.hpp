@@ -104,8 +104,11 @@ class ModelCopy {
       for (const TensorInfo& info : source.tensors())
         if (const std::string name = rename(info.name); !name.empty()) writer.write(name, source.bytes(info.name));
       for (const TensorInfo& info : extra) {
-        const std::vector<float> values(static_cast<std::size_t>(info.elements()), extra_value);
-        writer.write(info.name, std::as_bytes(std::span(values)));
+        const auto count = static_cast<std::size_t>(info.elements());
+        const std::vector<float> values(count, extra_value);
+        const std::vector<BFloat16> halves(count, BFloat16(extra_value));
+        writer.write(info.name,
+                     info.dtype == DType::BF16 ? std::as_bytes(std::span(halves)) : std::as_bytes(std::span(values)));
       }
       writer.finish();
     }

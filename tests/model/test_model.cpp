@@ -62,14 +62,19 @@ TEST_CASE("a bias that the config does not mention may only be zeros") {
 
 TEST_CASE("weights that are not finite are refused when their block is loaded") {
   const Context<Cpu> context(1);
-  ModelCopy copy("llama_gqa");
   const std::string tensor = "model.layers.1.mlp.up_proj.weight";
-  copy.change_tensors([&](const std::string& name) { return name == tensor ? "" : name; },
-                      {{tensor, DType::F32, {88, 64}}}, std::numeric_limits<float>::infinity());
-  const Checkpoint checkpoint(copy.path());
-  const Model model(checkpoint);
-  CHECK_NOTHROW(model.load_block(context, 0));
-  expect_error(Status::InvalidData, {tensor, "row 0, column 0"}, [&] { model.load_block(context, 1); });
+  for (const DType stored : {DType::F32, DType::BF16}) {
+    ModelCopy copy("llama_gqa");
+    copy.change_tensors([&](const std::string& name) { return name == tensor ? "" : name; },
+                        {{tensor, stored, {88, 64}}}, std::numeric_limits<float>::infinity());
+    const Checkpoint checkpoint(copy.path());
+    const Model model(checkpoint);
+    for (const ProductType products : {ProductType::Float, ProductType::BFloat16}) {
+      CHECK_NOTHROW(model.load_block(context, 0, products));
+      expect_error(Status::InvalidData, {tensor, "holds", "row 0, column 0"},
+                   [&] { model.load_block(context, 1, products); });
+    }
+  }
 }
 
 TEST_CASE("token ids and window lengths are checked") {

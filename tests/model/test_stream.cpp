@@ -1,6 +1,6 @@
 #include "halftone/model/stream.hpp"
 
-#include "model/fixture.hpp"
+#include "model/bfloat_model.hpp"
 #include "random_matrix.hpp"
 
 using namespace halftone;
@@ -75,6 +75,48 @@ TEST_CASE("linears of rounded numbers: the same bytes in parts and on any thread
     const double off = distance(whole, block.run(block.whole()));
     CHECK(off > 1e-6);  // it does round
     CHECK(off < 0.1);   // 8 bits a factor
+  }
+}
+
+TEST_CASE("weights that are stored and held in bfloat16 give the bytes of the same weights in float") {
+  const Context<Cpu> context(2);
+  for (const std::string& name : all_fixtures()) {
+    INFO(name);
+    const BFloatModel half(name);
+    const Model model(half.checkpoint());
+    const BlockProgram& program = model.program(0);
+    const auto wide = model.load_block(context, 0), held = model.load_block(context, 0, ProductType::BFloat16);
+    REQUIRE(wide.halves.empty());
+    for (std::size_t i = 0; i < program.linears.size(); ++i) {
+      REQUIRE(held.is_half(i));
+      CHECK(held.linears[i].empty());
+      CHECK(held.halves[i] == rounded_to_bfloat(context, wide.linears[i]));
+      CHECK(held.biases[i] == wide.biases[i]);
+    }
+    const Index length = window_of(name, 11);
+    const auto hidden = random_matrix<float>(3 * length, model.config().hidden, 1);
+    const auto run = [&](const BlockWeights<float>& weights, ProductType products) {
+      Stream<float> stream(context, Matrix<float>(hidden), length, {.products = products});
+      stream.enter(program);
+      stream.advance(weights, program.stages[1].first_op);
+      stream.advance(weights, program.size());
+      return stream.hidden();
+    };
+    const auto copied = copy(context, held);
+    CHECK(run(copied, ProductType::BFloat16) == run(wide, ProductType::BFloat16));
+    CHECK_THROWS_WITH(run(held, ProductType::Float), Catch::Contains("got weights in bfloat16"));
+  }
+}
+
+TEST_CASE("only linears that are stored in bfloat16 are held so") {
+  const Context<Cpu> context(1);
+  const Checkpoint checkpoint(model_folder("llama_gqa"));
+  const Model model(checkpoint);
+  const auto weights = model.load_block(context, 0, ProductType::BFloat16);
+  for (std::size_t i = 0; i < weights.linears.size(); ++i) {
+    CHECK(!weights.is_half(i));
+    CHECK(!weights.linears[i].empty());
+    CHECK(!model.is_half(model.program(0).linears[i]));
   }
 }
 

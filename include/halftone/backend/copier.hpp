@@ -7,7 +7,7 @@ namespace halftone {
 /// host's specialises it:
 ///
 ///   explicit Copier(const Context<Backend>& context);                       the context must outlive it
-///   void upload(MatrixView<const float> host, MatrixView<float> there);     returns when the numbers are there
+///   void upload(MatrixView<const T> host, MatrixView<T> there);             returns when the numbers are there
 template <class Backend>
 class Copier;
 

@@ -3,6 +3,7 @@
 
 #include "halftone/backend/copier.hpp"
 #include "halftone/backend/cuda.hpp"
+#include "halftone/core/error.hpp"
 
 namespace halftone {
 
@@ -17,9 +18,18 @@ class Copier<Cuda> {
 
   /// Both [rows, cols] and contiguous. Nothing that is queued on the context may use `there` meanwhile. Throws
   /// Status::ShapeMismatch, Status::Device.
-  void upload(MatrixView<const float> host, MatrixView<float> there);
+  template <class T>
+  void upload(std::type_identity_t<MatrixView<const T>> host, MatrixView<T> there) {
+    const bool contiguous =
+        (host.rows <= 1 || host.stride == host.cols) && (there.rows <= 1 || there.stride == there.cols);
+    require(host.rows == there.rows && host.cols == there.cols && contiguous, Status::ShapeMismatch,
+            "cuda copier: ", host.rows, " x ", host.cols, " to ", there.rows, " x ", there.cols,
+            ", wanted contiguous matrices of one shape");
+    upload_bytes(host.data, there.data, host.size() * static_cast<Index>(sizeof(T)));
+  }
 
  private:
+  void upload_bytes(const void* host, void* there, Index bytes);
   void copy_piece(void* there, Index bytes);  ///< from the pinned memory; waits
 
   int device_;

@@ -51,6 +51,8 @@ class TensorSource {
   /// Two-dimensional floating tensor, widened to float [rows, cols]; a one-dimensional one comes as one row.
   /// Throws Status::InvalidData for other ranks, types, and for NaN or infinite elements (it says where).
   Matrix<float> matrix(std::string_view name) const;
+  /// Two-dimensional tensor of bfloat16 numbers as it is stored. Throws Status::InvalidData as matrix() does.
+  Matrix<BFloat16> halves(std::string_view name) const;
   /// As matrix(), but only rows [first, first + count).
   Matrix<float> matrix_rows(std::string_view name, Index first, Index count) const;
   /// All numbers of a floating tensor of any rank, in the order in which they are stored, as rows of `cols`. Throws as

@@ -15,9 +15,14 @@ namespace halftone {
 template <class S = float, class Backend = Cpu>
 struct BlockWeights {
   using Matrix = typename Backend::template Matrix<S>;
-  std::vector<Matrix> linears;     ///< [rows, cols]
+  using Half = typename Backend::template Matrix<BFloat16>;
+  std::vector<Matrix> linears;     ///< [rows, cols], or empty where it is one of `halves`
   std::vector<Matrix> biases;      ///< [1, rows], or empty where the linear has none
   std::vector<Matrix> parameters;  ///< [1, width], offset already added
+  std::vector<Half> halves;        ///< by the index of linears: those held in bfloat16 [rows, cols], the others empty;
+                                   ///< may have no elements: none is
+
+  bool is_half(std::size_t linear) const { return linear < halves.size() && !halves[linear].empty(); }
 };
 
 /// A copy in the backend's memory.
@@ -30,6 +35,7 @@ BlockWeights<S, Backend> copy(const Context<Backend>& context, const BlockWeight
   each(weights.linears, copied.linears);
   each(weights.biases, copied.biases);
   each(weights.parameters, copied.parameters);
+  each(weights.halves, copied.halves);
   return copied;
 }
 
@@ -51,8 +57,8 @@ class BlockRunner {
   BlockRunner(const Context<Backend>& context, const BlockProgram& program, Index length);
 
   /// The linears of which `halves` holds a rounded form multiply that by their input rounded to bfloat16, sums in
-  /// float, from now on. By index as in BlockWeights, each [rows, cols] or empty. Must live as long as the runner uses
-  /// it. For float.
+  /// float, from now on; those that the weights hold in bfloat16 always do so. By index as in BlockWeights, each
+  /// [rows, cols] or empty. Must live as long as the runner uses it. For float.
   void multiply_halves(std::span<const Half> halves) { halves_ = halves; }
 
   /// Runs ops [first, last) on a chunk. `slots`: a view for every slot of the program, each [windows · length, width]

@@ -42,8 +42,12 @@ class Model {
   /// infinities, Status::Unsupported for a model that reads token ids.
   Matrix<float> embed_images(const Context<Cpu>& context, MatrixView<const float> pixels) const;
   /// The weights of one block, quantised ones decoded; what was read of the checkpoint is released. Throws
-  /// Status::InvalidData for NaN, infinities and wrong shapes.
-  BlockWeights<float> load_block(const Context<Cpu>& context, Index block) const;
+  /// Status::InvalidData for NaN, infinities and wrong shapes. `products` BFloat16: linears that are stored so come as
+  /// BlockWeights::halves.
+  BlockWeights<float> load_block(const Context<Cpu>& context, Index block,
+                                 ProductType products = ProductType::Float) const;
+  /// True if the checkpoint stores this linear's weight as bfloat16.
+  bool is_half(const LinearInfo& linear) const;
   HeadWeights load_head() const;
   /// Gain of the last norm [1, hidden], without the rest of the head; empty where there is none.
   Matrix<float> final_gain() const;

@@ -59,7 +59,8 @@ class Stream {
   /// takes a chunk through all operations, or, where there are few chunks or they need much scratch, all threads share
   /// each operation of one chunk: the same bytes either way. Where the backend has no memory for a chunk, from then on
   /// chunks have half the windows (see windows_at_once); where it has none for one window, hidden states are spilled.
-  /// Throws Status::InvalidArgument for a target behind at() or outside a block.
+  /// Throws Status::InvalidArgument for a target behind at() or outside a block, and for weights in bfloat16 where the
+  /// stream's products are of floats.
   void advance(const BlockWeights<S, Backend>& weights, Index target);
 
   /// Moves hidden states to the host, and keeps them there from now on. False if none were with the backend alone.
@@ -80,7 +81,7 @@ class Stream {
  private:
   class ChunkRunner;
   TokenMatrix<S, Backend> allocated(Index width);
-  /// `halves`: the linears on the way, rounded; of BlockRunner::multiply_halves.
+  /// `halves`: of BlockRunner::multiply_halves.
   using Halves = std::span<const typename Backend::template Matrix<BFloat16>>;
   void run_chunks(const BlockWeights<S, Backend>& weights, Halves halves, Index target);
   void run_one_by_one(const BlockWeights<S, Backend>& weights, Halves halves, Index target);

@@ -48,7 +48,7 @@ struct PlannedStage {
 struct MemoryEstimate {
   Index process = 0;     ///< program, libraries and what the caller holds
   Index streams = 0;     ///< hidden states of all calibration windows
-  Index weights = 0;     ///< one block in float: once, or twice with two streams; and the next, which is read ahead
+  Index weights = 0;     ///< one block: once, or twice with two streams; and the next, which is read ahead
   Index statistics = 0;  ///< H, D and the factor of a stage
   Index solver = 0;      ///< working copies of one matrix
   Index files = 0;       ///< mapped pages, results that wait to be written, encoded tensors
