@@ -133,7 +133,7 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
     if (matrix.empty()) matrix = allocated(program_->slot_widths[static_cast<std::size_t>(slot)]);
   }
   if (products_ == ProductType::BFloat16)
-    run_chunks(weights, detail::rounded_linears(*context_, *program_, weights, at_, target), target);
+    run_chunks(weights, rounded(weights, target), target);
   else
     run_chunks(weights, {}, target);
   for (std::size_t i = 0; i < slots_.size(); ++i)
@@ -221,6 +221,17 @@ void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights,
         throw;
     }
   }
+}
+
+/// What linears on the way to `target` multiply. Where the backend has no memory for it, hidden states make room.
+template <class S, class Backend>
+auto Stream<S, Backend>::rounded(const BlockWeights<S, Backend>& weights, Index target) -> std::vector<Half> {
+  try {
+    return detail::rounded_linears(*context_, *program_, weights, at_, target);
+  } catch (const Error& error) {
+    if (error.status() != Status::OutOfMemory || !spill()) throw;
+  }
+  return detail::rounded_linears(*context_, *program_, weights, at_, target);
 }
 
 /// A slot. Where the backend has no memory for it, it and all others are spilled.

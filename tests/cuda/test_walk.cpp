@@ -236,7 +236,14 @@ TEST_CASE("hidden states that the limit has no room for are spilled, with the sa
   const auto roomy = walk_device();
   if (!roomy) return;
   const auto tight = walk_device({.device = 0, .memory_limit = Index{200} << 20});
-  const Scene scene("llama_gqa", recipe_of("gptqv2", {{"bits", "3"}, {"group_size", "16"}, {"alpha", "auto"}}));
+  Recipe recipe = recipe_of("gptqv2", {{"bits", "3"}, {"group_size", "16"}, {"alpha", "auto"}});
+  recipe.compute = Compute::BFloat16;
+  for (const bool in_bfloat : {false, true}) {
+    const Scene rounded = scene_of("llama_gqa", in_bfloat, recipe);
+    CHECK(same(rounded.walk(tight.get()), rounded.walk(roomy.get())));
+  }
+  recipe.compute = Compute::Float;
+  const Scene scene("llama_gqa", recipe);
   const RunPlan plan = plan_over(cpu, scene.model, scene.recipe, 6, 24, tight.get());
   CHECK(plan.device.name == tight->name());
   CHECK(plan.device.resident == 0);  // less than what is set aside for the rest
@@ -249,7 +256,9 @@ TEST_CASE("where a solve finds too little memory hidden states make room, and th
   const auto held = device_context({.device = 0, .memory_limit = limit});
   if (!held) return;
   const Context<Cuda>& context = *held;
-  const Scene scene("llama_gqa", recipe_of("gptqv2"));
+  Recipe recipe = recipe_of("gptqv2");
+  recipe.compute = GENERATE(Compute::Float, Compute::BFloat16);
+  const Scene scene = scene_of("llama_gqa", GENERATE(false, true), recipe);
   const RunPlan plan = plan_over(cpu, scene.model, scene.recipe, 6, 24);
   const auto walk = [&] {
     Kept output(find_format(plan.format));

@@ -82,7 +82,9 @@ class Stream {
   class ChunkRunner;
   TokenMatrix<S, Backend> allocated(Index width);
   /// `halves`: of BlockRunner::multiply_halves.
-  using Halves = std::span<const typename Backend::template Matrix<BFloat16>>;
+  using Half = typename Backend::template Matrix<BFloat16>;
+  using Halves = std::span<const Half>;
+  std::vector<Half> rounded(const BlockWeights<S, Backend>& weights, Index target);
   void run_chunks(const BlockWeights<S, Backend>& weights, Halves halves, Index target);
   void run_one_by_one(const BlockWeights<S, Backend>& weights, Halves halves, Index target);
   const TokenMatrix<S, Backend>& live(const Operand& operand) const;
