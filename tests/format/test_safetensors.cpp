@@ -53,6 +53,8 @@ TEST_CASE("a file's tensors come by name, with type, shape and bytes") {
   CHECK(file.matrix_rows("w", 1, 1)(0, 0) == 4);
   const auto b = file.matrix("b");
   CHECK((b.rows() == 1 && b.cols() == 2 && b(0, 0) == 1 && b(0, 1) == -2));
+  const auto halves = file.halves("b");
+  CHECK((halves.rows() == 1 && halves.cols() == 2 && halves(0, 0).bits == 0x3f80 && halves(0, 1).bits == 0xc000));
   CHECK(file.matrix("empty").empty());
   const auto pairs = file.reshaped("w", 2);
   CHECK((pairs.rows() == 3 && pairs.cols() == 2 && pairs(1, 0) == 3 && pairs(2, 1) == -6));
@@ -85,6 +87,9 @@ TEST_CASE("what is asked wrongly of a source is refused with its name and the te
   expect_error(Status::InvalidData, {"'w'", "rows of 0"}, [&] { file.reshaped("w", 0); });
   expect_error(Status::InvalidData, {"'w'", "nan", "row 0, column 2"}, [&] { file.reshaped("w", 4); });
   expect_error(Status::InvalidData, {"'i'", "I32"}, [&] { file.reshaped("i", 1); });
+  expect_error(Status::InvalidData, {"'v'", "F32", "wanted BF16"}, [&] { file.halves("v"); });
+  expect_error(Status::InvalidData, {"'i'", "I32"}, [&] { file.halves("i"); });
+  expect_error(Status::NotFound, {"'x'"}, [&] { file.halves("x"); });
 }
 
 TEST_CASE("files that are none are refused") {

@@ -51,7 +51,8 @@ class TensorSource {
   /// Two-dimensional floating tensor, widened to float [rows, cols]; a one-dimensional one comes as one row.
   /// Throws Status::InvalidData for other ranks, types, and for NaN or infinite elements (it says where).
   Matrix<float> matrix(std::string_view name) const;
-  /// Two-dimensional tensor of bfloat16 numbers as it is stored. Throws Status::InvalidData as matrix() does.
+  /// A tensor of bfloat16 numbers as it is stored, in the shape of matrix(). Throws as that does, and
+  /// Status::InvalidData for other types.
   Matrix<BFloat16> halves(std::string_view name) const;
   /// As matrix(), but only rows [first, first + count).
   Matrix<float> matrix_rows(std::string_view name, Index first, Index count) const;

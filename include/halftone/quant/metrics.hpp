@@ -38,8 +38,8 @@ double quadratic_sum(const Context<Backend>& context, MatrixView<const S> A, Mul
 
 /// tr(A H Aᵀ) for A [rows, in] and symmetric H [in, in], both triangles. Column blocks b of H: the part above the
 /// diagonal block counts twice, so that rows·in² multiply-adds become half as many. Products in S, sums in double.
-/// `products` BFloat16 rounds A and H in the products (float): off by some 10⁻⁵ of itself, by up to 2⁻⁸
-/// where one channel is all of it.
+/// `products` BFloat16 rounds A and H in the products (float): off by some 10⁻⁵ of itself, by up to 2⁻⁸ where one
+/// channel is all of it.
 template <class S, class Backend>
 double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, detail::ViewOf<S> H,
                       ProductType products = ProductType::Float) {

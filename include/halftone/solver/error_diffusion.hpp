@@ -66,8 +66,8 @@ inline std::vector<std::int32_t> groups_of_positions(const DiffusionPlan& plan,
 template <class S, class Backend>
 class Corrections {
  public:
-  /// `products` BFloat16 (float): E and U are rounded. A correction is then off by 2⁻⁹ of itself, far below
-  /// a step of the grid, and the sum of squared errors by some 10⁻⁵.
+  /// `products` BFloat16 (float): E and U are rounded. A correction is then off by 2⁻⁹ of itself, far below a step of
+  /// the grid, and the sum of squared errors by some 10⁻⁵.
   Corrections(const Context<Backend>& context, MatrixView<const S> U, ProductType products)
       : context_(&context), U_(U), rounds_(products == ProductType::BFloat16) {
     if constexpr (may_round<S, Backend>)
