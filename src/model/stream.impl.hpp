@@ -7,6 +7,7 @@
 #include <utility>  // move
 
 #include "halftone/model/stream.hpp"
+#include "model/chunk_loader.hpp"
 
 namespace halftone {
 namespace detail {
@@ -156,21 +157,25 @@ class Stream<S, Backend>::ChunkRunner {
         target_(target),
         runner_(*stream.context_, *stream.program_, stream.length_),
         views_(stream.slots_.size()),
-        chunk_(stream.slots_.size()) {
+        chunk_(stream.slots_.size()),
+        loader_(*stream.context_) {
     runner_.multiply_halves(halves);
   }
 
-  void run(Index first, Index rows) {
+  /// Tokens [first, first + rows); `ahead` is what will be run next, behind them, and may be brought in meanwhile.
+  void run(Index first, Index rows, Index ahead = 0) {
     const std::vector<int> live = live_slots(program(), stream_.at_);
+    const std::vector<bool> loaded = loader_.take(first, chunk_);
     for (std::size_t i = 0; i < views_.size(); ++i) {
       auto& slot = stream_.slots_[i];
       views_[i] = slot.empty() ? MatrixView<S>() : slot.in_place(first, rows);
       if (slot.empty() || views_[i].data != nullptr) continue;
       if (chunk_[i].rows() < rows) chunk_[i] = stream_.context_->template allocate<S>(rows, slot.cols());
       views_[i] = chunk_[i].view().middle_rows(0, rows);
-      if (detail::contains(live, static_cast<int>(i))) slot.load(first, 0, views_[i]);
+      if (!loaded[i] && detail::contains(live, static_cast<int>(i))) slot.load(first, 0, views_[i]);
     }
     runner_.run(stream_.at_, target_, weights_, views_);
+    if (ahead > 0) loader_.begin(stream_.slots_, live, first + rows, ahead);
     for (int slot : live_slots(program(), target_)) {
       const auto i = static_cast<std::size_t>(slot);
       const bool spilled = stream_.slots_[i].in_place(first, rows).data == nullptr;
@@ -187,6 +192,7 @@ class Stream<S, Backend>::ChunkRunner {
   BlockRunner<S, Backend> runner_;
   std::vector<MatrixView<S>> views_;  // by slot
   std::vector<Matrix> chunk_;         // by slot, of spilled tokens
+  detail::ChunkLoader<S, Backend> loader_;
 };
 
 template <class S, class Backend>
@@ -207,10 +213,10 @@ template <class S, class Backend>
 void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights, Halves halves, Index target) {
   std::optional<ChunkRunner> runner;
   for (Index first = 0; first < tokens_;) {
-    const Index rows = std::min(windows_at_once_ * length_, tokens_ - first);
+    const Index chunk = windows_at_once_ * length_, rows = std::min(chunk, tokens_ - first);
     try {
       if (!runner) runner.emplace(*this, weights, halves, target);
-      runner->run(first, rows);
+      runner->run(first, rows, std::min(chunk, tokens_ - first - rows));
       first += rows;
     } catch (const Error& error) {
       if (error.status() != Status::OutOfMemory) throw;

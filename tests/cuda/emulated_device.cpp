@@ -45,8 +45,8 @@ void CudaDevice::synchronize() {}
 /// Its pinned memory is small, so that there are many pieces.
 Copier<Cuda>::Copier(const Context<Cuda>& context) : device_(0), pinned_(context.allocate_host<char>(1, 1000)) {}
 Copier<Cuda>::~Copier() = default;
-void Copier<Cuda>::copy_piece(void* there, Index bytes) {
-  std::memcpy(there, pinned_.data(), static_cast<std::size_t>(bytes));
+void Copier<Cuda>::copy_pinned(const void* pinned, void* there, Index bytes) {
+  std::memcpy(there, pinned, static_cast<std::size_t>(bytes));
 }
 
 }  // namespace halftone

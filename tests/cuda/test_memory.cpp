@@ -57,6 +57,11 @@ TEST_CASE("a copier brings up what the host has, piece by piece") {
     auto there = context.allocate<float>(rows, 333);
     copier.upload(A.view(), there.view());
     CHECK(on_host(context, there) == A);
+    auto pinned = context.allocate_host<float>(rows, 333);
+    std::copy_n(A.data(), A.size(), pinned.data());
+    auto other = context.allocate<float>(rows, 333);
+    copier.upload_pinned(pinned.view(), other.view());
+    CHECK(on_host(context, other) == A);
     const Matrix<BFloat16> half = rounded_to_bfloat(Context<Cpu>(1), A);
     auto half_there = context.allocate<BFloat16>(rows, 333);
     copier.upload(half.view(), half_there.view());

@@ -8,6 +8,7 @@ namespace halftone {
 ///
 ///   explicit Copier(const Context<Backend>& context);                       the context must outlive it
 ///   void upload(MatrixView<const T> host, MatrixView<T> there);             returns when the numbers are there
+///   void upload_pinned(MatrixView<const T> host, MatrixView<T> there);      from memory of a HostMatrix
 template <class Backend>
 class Copier;
 

@@ -20,17 +20,27 @@ class Copier<Cuda> {
   /// Status::ShapeMismatch, Status::Device.
   template <class T>
   void upload(std::type_identity_t<MatrixView<const T>> host, MatrixView<T> there) {
+    require_shapes(host, there);
+    upload_bytes(host.data, there.data, host.size() * static_cast<Index>(sizeof(T)));
+  }
+  /// The same from pinned memory, without a piece between. Throws likewise.
+  template <class T>
+  void upload_pinned(std::type_identity_t<MatrixView<const T>> host, MatrixView<T> there) {
+    require_shapes(host, there);
+    copy_pinned(host.data, there.data, host.size() * static_cast<Index>(sizeof(T)));
+  }
+
+ private:
+  template <class T>
+  static void require_shapes(MatrixView<const T> host, MatrixView<T> there) {
     const bool contiguous =
         (host.rows <= 1 || host.stride == host.cols) && (there.rows <= 1 || there.stride == there.cols);
     require(host.rows == there.rows && host.cols == there.cols && contiguous, Status::ShapeMismatch,
             "cuda copier: ", host.rows, " x ", host.cols, " to ", there.rows, " x ", there.cols,
             ", wanted contiguous matrices of one shape");
-    upload_bytes(host.data, there.data, host.size() * static_cast<Index>(sizeof(T)));
   }
-
- private:
   void upload_bytes(const void* host, void* there, Index bytes);
-  void copy_piece(void* there, Index bytes);  ///< from the pinned memory; waits
+  void copy_pinned(const void* pinned, void* there, Index bytes);  ///< waits
 
   int device_;
   void* stream_ = nullptr;  // cudaStream_t

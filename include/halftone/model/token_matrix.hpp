@@ -46,6 +46,11 @@ class TokenMatrix {
   MatrixView<const S> in_place(Index first, Index count) const {
     return first + count <= here_.rows() ? here_.view().middle_rows(first, count) : MatrixView<const S>();
   }
+  /// Rows [first, first + count) where all of them are spilled; else without data.
+  MatrixView<const S> spilled(Index first, Index count) const {
+    return first >= here_.rows() && spilled_.rows() > 0 ? spilled_.view().middle_rows(first - here_.rows(), count)
+                                                        : MatrixView<const S>();
+  }
   /// Copies what is in rows from `first` on and columns from `column` on to a matrix of the backend.
   void load(Index first, Index column, MatrixView<S> to) const {
     const Index near = resident_of(first, to.rows), place = first + near - here_.rows();
