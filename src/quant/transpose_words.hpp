@@ -1,6 +1,7 @@
 // Transposition of a tile of 32-bit words, 4 × 4 at a time.
 #pragma once
 
+#include <algorithm>  // min, max
 #include <cstdint>
 
 #include "halftone/core/view.hpp"
@@ -56,16 +57,17 @@ void transpose_4x4(const std::uint32_t* source, Index source_stride, std::uint32
   store_four<streaming>(target + 3 * target_stride, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
 }
 
-/// target(j, i) = source(i, j), by columns of the source: a line of the target is finished before the next is begun.
+/// target(j, i) = source(i, j). Streaming, by columns of the source: a line of the target is finished before the next
+/// is begun. Else by strips of its rows: their lines are often a power of two apart, of which a cache holds few.
 template <bool streaming>
 void transpose_words(MatrixView<const std::uint32_t> source, MatrixView<std::uint32_t> target) {
-  const Index rows = source.rows / 4 * 4, cols = source.cols / 4 * 4;
-  for (Index j = 0; j < cols; j += 4) {
-    for (Index i = 0; i < rows; i += 4)
-      transpose_4x4<streaming>(source.row(i) + j, source.stride, target.row(j) + i, target.stride);
-    for (Index i = rows; i < source.rows; ++i)
-      for (Index k = j; k < j + 4; ++k) target(k, i) = source(i, k);
-  }
+  const Index rows = source.rows / 4 * 4, cols = source.cols / 4 * 4, strip = streaming ? std::max<Index>(4, rows) : 8;
+  for (Index first = 0; first < rows; first += strip)
+    for (Index j = 0; j < cols; j += 4)
+      for (Index i = first; i < std::min(rows, first + strip); i += 4)
+        transpose_4x4<streaming>(source.row(i) + j, source.stride, target.row(j) + i, target.stride);
+  for (Index i = rows; i < source.rows; ++i)
+    for (Index j = 0; j < cols; ++j) target(j, i) = source(i, j);
   for (Index j = cols; j < source.cols; ++j)
     for (Index i = 0; i < source.rows; ++i) target(j, i) = source(i, j);
 }

@@ -86,22 +86,25 @@ void add_scaled(const Context<Cpu>& context, MatrixView<S> A, S alpha, std::type
   });
 }
 
-/// Σ A_ij · B_ij in double, both [rows, cols]; the order of the sum depends on the shape alone.
+namespace detail {
+/// run(first element, elements) for the rows [first, last) of A, and of B if they are as long: one run where rows
+/// follow each other without a gap.
+template <class S, class Run>
+void for_runs(MatrixView<const S> A, MatrixView<const S> B, Index first, Index last, Run&& run) {
+  if (A.stride == A.cols && B.stride == B.cols) return run(A.row(first), B.row(first), (last - first) * A.cols);
+  for (Index r = first; r < last; ++r) run(A.row(r), B.row(r), A.cols);
+}
+}  // namespace detail
+
+/// Σ A_ij · B_ij in double, both [rows, cols]; the order of the sum depends on shape and strides alone.
 template <class S>
 double inner_product(const Context<Cpu>& context, MatrixView<const S> A, std::type_identity_t<MatrixView<const S>> B) {
-  constexpr Index lanes = 8;
+  const auto kernel = context.kernels().template linear<S>().inner_product;
   const Index unit = detail::rows_of_unit(A.cols), units = (A.rows + unit - 1) / unit;
   std::vector<double> partial(static_cast<std::size_t>(units), 0.0);
   parallel_for(context.threads(), units, [&](Index u) {
-    double lane[lanes] = {};
-    for (Index r = u * unit; r < std::min(A.rows, (u + 1) * unit); ++r) {
-      const S *a = A.row(r), *b = B.row(r);
-      Index j = 0;
-      for (; j + lanes <= A.cols; j += lanes)
-        for (Index l = 0; l < lanes; ++l) lane[l] += static_cast<double>(a[j + l]) * static_cast<double>(b[j + l]);
-      for (; j < A.cols; ++j) lane[0] += static_cast<double>(a[j]) * static_cast<double>(b[j]);
-    }
-    for (double sum : lane) partial[static_cast<std::size_t>(u)] += sum;
+    detail::for_runs(A, B, u * unit, std::min(A.rows, (u + 1) * unit),
+                     [&](const S* a, const S* b, Index n) { partial[static_cast<std::size_t>(u)] += kernel(n, a, b); });
   });
   double total = 0;
   for (double sum : partial) total += sum;
@@ -133,22 +136,25 @@ std::optional<Position> find_nonfinite(const Context<Cpu>& context, MatrixView<c
   using Bits = std::conditional_t<sizeof(S) == 2, std::uint16_t,
                                   std::conditional_t<sizeof(S) == 4, std::uint32_t, std::uint64_t>>;
   const auto exponent = std::bit_cast<Bits>(S(std::numeric_limits<float>::infinity()));  // all set in NaN too
+  const auto finite = [&](S x) { return (std::bit_cast<Bits>(x) & exponent) != exponent; };
+  const auto row_finite = [&](Index r) {
+    if constexpr (sizeof(S) > 2) {
+      return context.kernels().template linear<S>().all_finite(A.cols, A.row(r));
+    } else {
+      bool all = true;
+      for (Index j = 0; j < A.cols; ++j) all = all & finite(A(r, j));
+      return all;
+    }
+  };
   const Index unit = detail::rows_of_unit(A.cols), units = (A.rows + unit - 1) / unit;
   std::vector<Index> bad(static_cast<std::size_t>(units), -1);  // first row of each unit that holds one
   parallel_for(context.threads(), units, [&](Index u) {
-    for (Index r = u * unit; r < std::min(A.rows, (u + 1) * unit); ++r) {
-      Bits found = 0;  // an OR of comparisons: it vectorises, which a sum of floats does not
-      for (Index j = 0; j < A.cols; ++j)
-        found = static_cast<Bits>(found | ((std::bit_cast<Bits>(A(r, j)) & exponent) == exponent));
-      if (found != 0) {
-        bad[static_cast<std::size_t>(u)] = r;
-        return;
-      }
-    }
+    for (Index r = u * unit; r < std::min(A.rows, (u + 1) * unit) && bad[static_cast<std::size_t>(u)] < 0; ++r)
+      if (!row_finite(r)) bad[static_cast<std::size_t>(u)] = r;
   });
   for (Index r : bad)
     for (Index j = 0; r >= 0 && j < A.cols; ++j)
-      if ((std::bit_cast<Bits>(A(r, j)) & exponent) == exponent) return Position{r, j};
+      if (!finite(A(r, j))) return Position{r, j};
   return std::nullopt;
 }
 

@@ -41,6 +41,11 @@ struct LinearKernels {
   /// W [rows, n] := W R⁻¹, or W R⁻ᵀ if `transposed`, for upper R [n, n], by substitution. `tile`: n · row_lanes<S>
   /// numbers, 64-byte aligned.
   void (*solve_rows)(bool transposed, Index n, const S* R, Index ldr, Index rows, S* W, Index ldw, S* tile);
+
+  /// Σ a_i · b_i over n numbers, in double, in an order that depends on n alone.
+  double (*inner_product)(Index n, const S* a, const S* b);
+  /// True if none of n numbers is NaN or infinite.
+  bool (*all_finite)(Index n, const S* x);
 };
 
 /// Products of 16-bit matrices with sums in float, and runs of numbers from one width to the other.

@@ -17,12 +17,14 @@ struct Tile {
   double flops() const { return 2.0 * static_cast<double>(rows * cols) * static_cast<double>(last - first); }
 };
 
-/// Sides of the tiles of an [m, n] output: at most 512, halved down to 64 while there are fewer than 8 tiles.
+/// Sides of the tiles of an [m, n] output: at most 512, or 1024 where that leaves 64 of them and more (a library's
+/// product packs its factors once a tile); halved down to 64 while there are fewer than 8.
 struct TileSides {
   Index rows, cols;
 };
 constexpr TileSides tile_sides(Index m, Index n) {
-  constexpr Index largest = 512, smallest = 64, wanted = 8;
+  constexpr Index smallest = 64, wanted = 8;
+  const Index largest = m * n >= Index{64} * 1024 * 1024 ? 1024 : 512;
   const auto pieces = [](Index size, Index side) { return (size + side - 1) / side; };
   const auto even = [&](Index size) {  // as few pieces as there must be, of nearly equal size
     const Index parts = std::max<Index>(1, pieces(size, largest));

@@ -12,10 +12,20 @@
 #include "halftone/backend/leaf/nn.hpp"
 #include "halftone/backend/leaf/nn_backward.hpp"
 #include "halftone/backend/leaf/products.hpp"
+#include "halftone/backend/leaf/reduce.hpp"
 #include "halftone/backend/leaf/search.hpp"
 #include "halftone/backend/leaf/triangles.hpp"
 
 namespace halftone::detail::HALFTONE_LEAF {
+
+template <class S, class Bits>
+inline constexpr LinearKernels<S> linear_table{
+    .gemm = gemm<S>,
+    .factor = factor<S>,
+    .solve_rows = solve_rows<S>,
+    .inner_product = inner_product<S>,
+    .all_finite = all_finite<S, Bits>,
+};
 
 template <class S>
 inline constexpr NnKernels<S> nn_table{
@@ -59,8 +69,8 @@ inline constexpr RefineKernels<S> refine_table{
 inline constexpr CpuKernels table{
     .isa = HALFTONE_LEAF_ISA,
     .products = "eigen",
-    .linear_f32 = {.gemm = gemm<float>, .factor = factor<float>, .solve_rows = solve_rows<float>},
-    .linear_f64 = {.gemm = gemm<double>, .factor = factor<double>, .solve_rows = solve_rows<double>},
+    .linear_f32 = linear_table<float, std::uint32_t>,
+    .linear_f64 = linear_table<double, std::uint64_t>,
     .half =
         {.units = "", .gemm = nullptr, .narrow = narrow, .widen_bf16 = widen<BFloat16>, .widen_f16 = widen<Float16>},
     .quantize_f32 = quantize_table<float>,
