@@ -65,6 +65,48 @@ std::vector<int> live_slots(const BlockProgram& program, Index at) {
   return live;
 }
 
+namespace {
+
+bool contains(const std::vector<int>& slots, int slot) {
+  return std::find(slots.begin(), slots.end(), slot) != slots.end();
+}
+
+/// True if no op of [first, last) reads `old` once one of them has written `fresh`, which takes its place.
+bool can_take_place(const BlockProgram& program, Index first, Index last, int fresh, int old) {
+  bool over = false;  // `fresh` was written to
+  for (Index i = first; i < last; ++i) {
+    const Op& op = program.ops[static_cast<std::size_t>(i)];
+    const Operand out = operand_written(op);
+    if (out.slot == old) return false;
+    for (const Operand& in : operands_read(op)) {
+      if (in.slot != old) continue;
+      const bool same_place = in.column == out.column && in.width == out.width;
+      if (over || (out.slot == fresh && !(std::holds_alternative<AddOp>(op) && same_place))) return false;
+    }
+    over = over || out.slot == fresh;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<int> places_taken(const BlockProgram& program, Index first, Index last) {
+  const std::vector<int> before = live_slots(program, first), after = live_slots(program, last);
+  std::vector<int> taken(program.slot_widths.size(), -1);
+  for (const int fresh : after) {
+    if (contains(before, fresh)) continue;
+    for (const int old : before) {
+      const bool as_wide =
+          program.slot_widths[static_cast<std::size_t>(fresh)] == program.slot_widths[static_cast<std::size_t>(old)];
+      if (!as_wide || contains(after, old) || contains(taken, old)) continue;
+      if (!can_take_place(program, first, last, fresh, old)) continue;
+      taken[static_cast<std::size_t>(fresh)] = old;
+      break;
+    }
+  }
+  return taken;
+}
+
 std::vector<Stage> find_stages(const std::vector<Op>& ops) {
   std::vector<Stage> stages;
   for (std::size_t i = 0; i < ops.size(); ++i) {

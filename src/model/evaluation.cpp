@@ -55,6 +55,7 @@ struct Runner {
 
 Evaluation evaluate(const Context<Cpu>& context, const Model& model, MatrixView<const std::int32_t> ids,
                     const Model* reference, const EvaluationProgress& progress) {
+  const KeepMemory keep;
   require(reference == nullptr || reference->vocabulary() == model.vocabulary(), Status::ShapeMismatch,
           "evaluation: the model's vocabulary has ", model.vocabulary(), " tokens, the reference's ",
           reference == nullptr ? 0 : reference->vocabulary(), ", wanted the same");

@@ -73,6 +73,16 @@ int chunk_threads(const Context<Backend>& context) {
     return 1;
 }
 
+/// places_taken for streams of this backend. Where a chunk may run out of memory and be run again, its inputs must
+/// stay.
+template <class Backend>
+std::vector<int> stream_places(const BlockProgram& program, Index first, Index last) {
+  if constexpr (std::is_same_v<Backend, Cpu>)
+    return places_taken(program, first, last);
+  else
+    return std::vector<int>(program.slot_widths.size(), -1);
+}
+
 /// As halftone::stream_bytes, in chunks of any number of windows.
 inline Index stream_bytes(const BlockProgram& program, Index tokens, Index length, Index windows, int threads) {
   constexpr Index number = sizeof(float);
@@ -83,9 +93,10 @@ inline Index stream_bytes(const BlockProgram& program, Index tokens, Index lengt
   Index most = 0;
   for (std::size_t i = 0; i + 1 < stops.size(); ++i) {
     const auto before = live_slots(program, stops[i]), after = live_slots(program, stops[i + 1]);
+    const auto taken = stream_places<Cpu>(program, stops[i], stops[i + 1]);
     Index bytes = 0;
     for (int slot = 0; slot < static_cast<int>(program.slots()); ++slot)
-      if (contains(before, slot) || contains(after, slot))
+      if (taken[static_cast<std::size_t>(slot)] < 0 && (contains(before, slot) || contains(after, slot)))
         bytes += checked_product(tokens, program.slot_widths[static_cast<std::size_t>(slot)] * number);
     const Index width = scratch_width(program, stops[i], stops[i + 1], both(before, after)) * number;
     const Index scratch = checked_product(chunk, width);
@@ -128,15 +139,19 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
   require(products_ == ProductType::BFloat16 || weights.halves.empty(), Status::InvalidArgument,
           "stream: of products of floats, got weights in bfloat16");
   const std::vector<int> live = live_slots(*program_, target);
+  places_ = detail::stream_places<Backend>(*program_, at_, target);
   rows_ = Matrix();
   for (int slot : live) {
-    auto& matrix = slots_[static_cast<std::size_t>(slot)];
+    auto& matrix = slots_[place(slot)];
     if (matrix.empty()) matrix = allocated(program_->slot_widths[static_cast<std::size_t>(slot)]);
   }
   if (products_ == ProductType::BFloat16)
     run_chunks(weights, rounded(weights, target), target);
   else
     run_chunks(weights, {}, target);
+  for (int slot : live)
+    if (place(slot) != static_cast<std::size_t>(slot))
+      slots_[static_cast<std::size_t>(slot)] = std::move(slots_[place(slot)]);
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (!detail::contains(live, static_cast<int>(i))) slots_[i] = {};
   at_ = target;
@@ -167,7 +182,7 @@ class Stream<S, Backend>::ChunkRunner {
     const std::vector<int> live = live_slots(program(), stream_.at_);
     const std::vector<bool> loaded = loader_.take(first, chunk_);
     for (std::size_t i = 0; i < views_.size(); ++i) {
-      auto& slot = stream_.slots_[i];
+      auto& slot = stream_.slots_[stream_.place(static_cast<int>(i))];
       views_[i] = slot.empty() ? MatrixView<S>() : slot.in_place(first, rows);
       if (slot.empty() || views_[i].data != nullptr) continue;
       if (chunk_[i].rows() < rows) chunk_[i] = stream_.context_->template allocate<S>(rows, slot.cols());
@@ -178,6 +193,7 @@ class Stream<S, Backend>::ChunkRunner {
     if (ahead > 0) loader_.begin(stream_.slots_, live, first + rows, ahead);
     for (int slot : live_slots(program(), target_)) {
       const auto i = static_cast<std::size_t>(slot);
+      if (stream_.place(slot) != i) continue;  // in its place
       const bool spilled = stream_.slots_[i].in_place(first, rows).data == nullptr;
       if (spilled && detail::written(program(), stream_.at_, target_, slot)) stream_.slots_[i].store(first, views_[i]);
     }

@@ -236,6 +236,7 @@ ComparisonReport compare_recipes(const Context<Cpu>& context, const Model& model
                                  MatrixView<const std::int32_t> ids, const ProgressCallback& progress) {
   require_names(recipes);
   require_evaluation_windows(model, ids);
+  const KeepMemory keep;
   const Calibration calibration = shared_calibration(recipes);
   Meter meter(progress);
   meter.add_work(model.blocks(), 0);

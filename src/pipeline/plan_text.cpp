@@ -39,7 +39,7 @@ json matrix_json(const PlannedMatrix& planned) {
 json memory_json(const MemoryEstimate& memory) {
   return {{"process", memory.process},       {"streams", memory.streams}, {"weights", memory.weights},
           {"statistics", memory.statistics}, {"solver", memory.solver},   {"files", memory.files},
-          {"tuning", memory.tuning}};
+          {"tuning", memory.tuning},         {"kept", memory.kept()}};
 }
 
 json device_json(const DevicePlan& device) {
@@ -86,10 +86,10 @@ std::string plan_table(const RunPlan& plan, double seconds) {
   text += fmt::format("output        {:.1f} MB, format {}\n", megabytes(plan.output_bytes), plan.format);
   text += fmt::format(
       "peak memory   {:.1f} MB = process {:.1f} + streams {:.1f} + weights {:.1f} + statistics {:.1f} + solver {:.1f} "
-      "+ files {:.1f}{}\n",
+      "+ files {:.1f}{} + kept {:.1f}\n",
       megabytes(memory.peak()), megabytes(memory.process), megabytes(memory.streams), megabytes(memory.weights),
       megabytes(memory.statistics), megabytes(memory.solver), megabytes(memory.files),
-      memory.tuning > 0 ? fmt::format(" + tuning {:.1f}", megabytes(memory.tuning)) : "");
+      memory.tuning > 0 ? fmt::format(" + tuning {:.1f}", megabytes(memory.tuning)) : "", megabytes(memory.kept()));
   if (plan.tune.steps > 0) text += fmt::format("tuning        {}\n", tune_text(plan.tune));
   if (plan.device.name.empty())
     text += fmt::format("time          about {:.1f} s ({:.3g} flops)\n", seconds, plan.flops);

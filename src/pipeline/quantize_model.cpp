@@ -71,6 +71,7 @@ RunPlan plan_model(const Context<Cpu>& context, const std::filesystem::path& mod
 RunReport quantize_model(const Context<Cpu>& context, const std::filesystem::path& model,
                          const std::filesystem::path& out, const Recipe& recipe, const RunOptions& options) {
   const Span whole(options.trace, "run");
+  const KeepMemory keep;
   const auto device = open_walk_device(options.device);
   const OutputFolder folder(out, options.resume);
   const Checkpoint checkpoint(model);

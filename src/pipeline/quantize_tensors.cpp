@@ -17,6 +17,7 @@ TensorsResult quantize_tensors(const Context<Cpu>& context, const Checkpoint& ch
                                const ProgressCallback& progress, Trace* trace, const ComputeDevice& device) {
   require(static_cast<bool>(receive), Status::InvalidArgument, "quantize: nobody receives the tensors");
   const Span whole(trace, "run");
+  const KeepMemory keep;
   const auto opened_device = open_walk_device(device);
   const Model model(checkpoint);
   const RunPlan plan = plan_over(context, model, recipe, ids.rows, ids.cols, opened_device.get());

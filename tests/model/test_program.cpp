@@ -81,6 +81,47 @@ TEST_CASE("between stages little is live: the residual stream and the stage's in
   }
 }
 
+TEST_CASE("a slot takes a dying one's place, and nothing is read from a place that was written over") {
+  for (const std::string& name : all_fixtures()) {
+    INFO(name);
+    const BlockProgram program = program_of(name);
+    std::vector<Index> stops{0};
+    for (const Stage& stage : program.stages) stops.push_back(stage.first_op);
+    stops.push_back(program.size());
+    Index shared = 0;
+    for (std::size_t s = 0; s + 1 < stops.size(); ++s) {
+      const auto before = live_slots(program, stops[s]), after = live_slots(program, stops[s + 1]);
+      const auto taken = places_taken(program, stops[s], stops[s + 1]);
+      const auto place = [&](int slot) {
+        return taken[static_cast<std::size_t>(slot)] < 0 ? slot : taken[static_cast<std::size_t>(slot)];
+      };
+      std::vector<int> holds(program.slot_widths.size(), -1);  // by place: the slot whose numbers are there
+      for (const int slot : before) {
+        CHECK(place(slot) == slot);
+        holds[static_cast<std::size_t>(slot)] = slot;
+      }
+      for (const int slot : after) {
+        CHECK(program.slot_widths[static_cast<std::size_t>(slot)] ==
+              program.slot_widths[static_cast<std::size_t>(place(slot))]);
+        shared += place(slot) != slot;
+      }
+      for (Index i = stops[s]; i < stops[s + 1]; ++i) {
+        const Op& op = program.ops[static_cast<std::size_t>(i)];
+        const Operand out = operand_written(op);
+        for (const Operand& in : operands_read(op)) {
+          CHECK(holds[static_cast<std::size_t>(place(in.slot))] == in.slot);
+          const bool same_place = in.column == out.column && in.width == out.width;
+          if (place(in.slot) == place(out.slot) && in.slot != out.slot)
+            CHECK((std::holds_alternative<AddOp>(op) && same_place));
+        }
+        holds[static_cast<std::size_t>(place(out.slot))] = out.slot;
+      }
+      for (const int slot : after) CHECK(holds[static_cast<std::size_t>(place(slot))] == slot);
+    }
+    CHECK(shared >= 2);  // attention over its input, the residual stream over itself
+  }
+}
+
 TEST_CASE("fused and separate projections are the same slots") {
   const BlockProgram fused = program_of("phi3_fused");
   const auto& linear = std::get<LinearOp>(fused.ops[static_cast<std::size_t>(fused.stages[0].first_op)]);

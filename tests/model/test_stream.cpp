@@ -235,8 +235,8 @@ TEST_CASE("a runner refuses weights and slots that do not fit") {
 TEST_CASE("the bytes of a stream are those of its widest moment") {
   const Block block("llama_gqa");
   constexpr Index tokens = 6000, length = 300;
-  // Between o's input and the gate's: residual stream and o's input, the next residual stream and its norm, 64 columns
-  // each, for all tokens; what o gives, for a chunk on each thread.
-  CHECK(stream_bytes(block.program(), tokens, length, 1) == 4 * 64 * (4 * tokens + 300));
-  CHECK(stream_bytes(block.program(), tokens, length, 3) == 4 * 64 * (4 * tokens + 3 * 300));
+  // Between the gate's input and the product's: residual stream and its norm, 64 columns each, and the product, 88, for
+  // all tokens; gate and up, for a chunk on each thread. All else takes the place of what it follows.
+  CHECK(stream_bytes(block.program(), tokens, length, 1) == 4 * ((64 + 64 + 88) * tokens + 2 * 88 * 300));
+  CHECK(stream_bytes(block.program(), tokens, length, 3) == 4 * ((64 + 64 + 88) * tokens + 3 * 2 * 88 * 300));
 }

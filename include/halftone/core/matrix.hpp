@@ -4,16 +4,17 @@
 #include <algorithm>  // copy_n, fill
 #include <limits>
 #include <memory>  // unique_ptr
-#include <new>     // align_val_t
 
 #include "halftone/core/error.hpp"
+#include "halftone/core/memory.hpp"
 #include "halftone/core/view.hpp"
 
 namespace halftone {
 
 namespace detail {
-struct AlignedDelete {
-  void operator()(void* pointer) const noexcept { ::operator delete (pointer, std::align_val_t{64}); }
+struct ReleaseMemory {
+  std::size_t bytes = 0;
+  void operator()(void* memory) const noexcept { release_memory(memory, bytes); }
 };
 }  // namespace detail
 
@@ -34,8 +35,10 @@ class Matrix {
   Matrix() = default;
   /// Uninitialised. Throws std::bad_alloc; Status::OutOfMemory where the size itself overflows.
   Matrix(Index rows, Index cols) : rows_(rows), cols_(cols) {
-    const Index bytes = checked_product(checked_product(rows, cols), static_cast<Index>(sizeof(T)));
-    if (bytes > 0) data_.reset(static_cast<T*>(::operator new (static_cast<std::size_t>(bytes), std::align_val_t{64})));
+    auto bytes = static_cast<std::size_t>(checked_product(checked_product(rows, cols), static_cast<Index>(sizeof(T))));
+    if (bytes == 0) return;
+    void* const memory = detail::take_memory(bytes);
+    data_ = {static_cast<T*>(memory), detail::ReleaseMemory{bytes}};
   }
   Matrix(Index rows, Index cols, T value) : Matrix(rows, cols) { fill(value); }
   /// Copies the view.
@@ -82,7 +85,7 @@ class Matrix {
   }
 
  private:
-  std::unique_ptr<T[], detail::AlignedDelete> data_;
+  std::unique_ptr<T[], detail::ReleaseMemory> data_;
   Index rows_ = 0;
   Index cols_ = 0;
 };

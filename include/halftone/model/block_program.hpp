@@ -138,6 +138,11 @@ Operand operand_written(const Op& op);
 /// an op from `at` on (or the block's output). Ascending.
 std::vector<int> live_slots(const BlockProgram& program, Index at);
 
+/// For every slot that comes to life between ops `first` and `last`: a slot that dies there, as wide, whose place it
+/// can take, because nothing reads that one once this one is written (an AddOp may read what it writes over). −1 for
+/// all other slots, and where there is none; no slot is given twice.
+std::vector<int> places_taken(const BlockProgram& program, Index first, Index last);
+
 /// The stages of a list of operations.
 std::vector<Stage> find_stages(const std::vector<Op>& ops);
 

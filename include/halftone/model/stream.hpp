@@ -32,7 +32,8 @@ struct StreamOptions {
                                                        ///< (float)
 };
 
-/// Holds the slots that are live at one operation of one block, for every window.
+/// Holds the slots that are live at one operation of one block, for every window. On the CPU a slot that comes to life
+/// takes the place of one that dies meanwhile, where it can (places_taken).
 ///
 ///   Stream stream(context, model.embed(context, ids), length);
 ///   for each block:
@@ -80,6 +81,11 @@ class Stream {
 
  private:
   class ChunkRunner;
+  /// Where a slot is on the way to the next target.
+  std::size_t place(int slot) const {
+    const int taken = places_[static_cast<std::size_t>(slot)];
+    return static_cast<std::size_t>(taken < 0 ? slot : taken);
+  }
   TokenMatrix<S, Backend> allocated(Index width);
   /// `halves`: of BlockRunner::multiply_halves.
   using Half = typename Backend::template Matrix<BFloat16>;
@@ -95,6 +101,7 @@ class Stream {
   ProductType products_;
   const BlockProgram* program_ = nullptr;
   std::vector<TokenMatrix<S, Backend>> slots_;  // by slot; empty where it is not live
+  std::vector<int> places_;                     // by slot: whose place it takes on the way, or −1
   Matrix rows_;                                 // of rows(), where they are spilled
 };
 

@@ -54,7 +54,9 @@ struct MemoryEstimate {
   Index files = 0;       ///< mapped pages, results that wait to be written, encoded tensors
   Index tuning = 0;      ///< what is trained, its gradients, and the values of a batch in a window of blocks
 
-  Index peak() const { return process + streams + weights + statistics + solver + files + tuning; }
+  /// Freed matrices that are kept for the next (core/memory.hpp), at most.
+  Index kept() const { return (streams + weights + statistics + solver + tuning) / 16; }
+  Index peak() const { return process + streams + weights + statistics + solver + files + tuning + kept(); }
 };
 
 /// A run on another processor than the CPU.
