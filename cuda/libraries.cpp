@@ -106,19 +106,11 @@ void CudaLibraries::multiply_all(const Product& p, const void* const* A, const v
              "a batch of products");
 }
 
-Index CudaLibraries::invert_cholesky(Element element, Index n, void* A, Index lda) {
-  Handles& h = *handles_;
-  const cudaDataType type = data_type(element);
-  std::size_t factor_device = 0, factor_host = 0, invert_device = 0, invert_host = 0;
-  device_->make_current();
-  check_solver(h.call.potrf_size(h.solver, h.parameters, CUBLAS_FILL_MODE_UPPER, n, type, A, lda, type, &factor_device,
-                                 &factor_host),
-               "asking for a factorisation's work space");
-  check_solver(h.call.trtri_size(h.solver, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, type, A, lda,
-                                 &invert_device, &invert_host),
-               "asking for an inversion's work space");
-  const std::size_t on_device = std::max(factor_device, invert_device);
-  std::vector<unsigned char> host(std::max(factor_host, invert_host));
+/// `call(work, bytes, host work, host bytes, outcome)` with memory of the sizes asked for. Returns −1, or what it says
+/// has failed.
+template <class Call>
+Index CudaLibraries::with_workspace(std::size_t on_device, std::size_t on_host, Call&& call) {
+  std::vector<unsigned char> host(on_host);
   struct Taken {  // given back whatever happens
     CudaArena* arena;
     void* memory;
@@ -126,20 +118,41 @@ Index CudaLibraries::invert_cholesky(Element element, Index n, void* A, Index ld
   };
   const Taken work{arena_, arena_->take(std::max<Index>(1, static_cast<Index>(on_device)))};
   const Taken outcome{arena_, arena_->take(static_cast<Index>(sizeof(int)))};
-  const auto failed_pivot = [&]() -> Index {
-    int info = 0;
-    device_->copy(&info, sizeof info, outcome.memory, sizeof info, sizeof info, 1, Transfer::ToHost);
-    require(info >= 0, Status::Internal, "cuda: cuSOLVER refused argument ", -info);
-    return static_cast<Index>(info) - 1;
-  };
-  check_solver(h.call.potrf(h.solver, h.parameters, CUBLAS_FILL_MODE_UPPER, n, type, A, lda, type, work.memory,
-                            on_device, host.data(), host.size(), static_cast<int*>(outcome.memory)),
-               "a factorisation");
-  if (const Index failed = failed_pivot(); failed >= 0) return failed;
-  check_solver(h.call.trtri(h.solver, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, type, A, lda, work.memory,
-                            on_device, host.data(), host.size(), static_cast<int*>(outcome.memory)),
-               "an inversion");
-  return failed_pivot();
+  call(work.memory, host.data(), static_cast<int*>(outcome.memory));
+  int info = 0;
+  device_->copy(&info, sizeof info, outcome.memory, sizeof info, sizeof info, 1, Transfer::ToHost);
+  require(info >= 0, Status::Internal, "cuda: cuSOLVER refused argument ", -info);
+  return static_cast<Index>(info) - 1;
+}
+
+Index CudaLibraries::cholesky(Element element, Index n, void* A, Index lda) {
+  Handles& h = *handles_;
+  const cudaDataType type = data_type(element);
+  std::size_t on_device = 0, on_host = 0;
+  device_->make_current();
+  check_solver(
+      h.call.potrf_size(h.solver, h.parameters, CUBLAS_FILL_MODE_UPPER, n, type, A, lda, type, &on_device, &on_host),
+      "asking for a factorisation's work space");
+  return with_workspace(on_device, on_host, [&](void* work, void* host, int* outcome) {
+    check_solver(h.call.potrf(h.solver, h.parameters, CUBLAS_FILL_MODE_UPPER, n, type, A, lda, type, work, on_device,
+                              host, on_host, outcome),
+                 "a factorisation");
+  });
+}
+
+Index CudaLibraries::invert_triangle(Element element, Index n, void* A, Index lda) {
+  Handles& h = *handles_;
+  const cudaDataType type = data_type(element);
+  std::size_t on_device = 0, on_host = 0;
+  device_->make_current();
+  check_solver(
+      h.call.trtri_size(h.solver, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, type, A, lda, &on_device, &on_host),
+      "asking for an inversion's work space");
+  return with_workspace(on_device, on_host, [&](void* work, void* host, int* outcome) {
+    check_solver(h.call.trtri(h.solver, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, type, A, lda, work, on_device,
+                              host, on_host, outcome),
+                 "an inversion");
+  });
 }
 
 }  // namespace HALFTONE_DEVICE

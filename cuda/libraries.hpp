@@ -51,11 +51,17 @@ class CudaLibraries {
   /// The same for `count` triples; arrays of pointers in device memory.
   void multiply_all(const Product& product, const void* const* A, const void* const* B, void* const* C, Index count);
 
-  /// Upper triangle of symmetric A [n, n] := R with A = Rᵀ R, then R := R⁻¹; F32 or F64. Below the diagonal anything.
+  /// Upper triangle of symmetric A [n, n] := R with A = Rᵀ R; F32 or F64. Below the diagonal anything.
   /// Returns −1, or the first pivot that was not positive. Waits for the device.
-  Index invert_cholesky(Element element, Index n, void* A, Index lda);
+  Index cholesky(Element element, Index n, void* A, Index lda);
+  /// Upper triangle of A [n, n] := its inverse; F32 or F64. Below the diagonal anything. Returns −1, or the first zero
+  /// of the diagonal. Waits for the device.
+  Index invert_triangle(Element element, Index n, void* A, Index lda);
 
  private:
+  template <class Call>
+  Index with_workspace(std::size_t on_device, std::size_t on_host, Call&& call);
+
   struct Handles;
   std::unique_ptr<Handles> handles_;
   CudaDevice* device_;

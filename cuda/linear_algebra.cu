@@ -1,7 +1,7 @@
 // Linear algebra (linear_algebra.hpp) on the device: products by cuBLAS, the factorisation by cuSOLVER.
 //
 // A row-major matrix is its transpose to a column-major library, so C = A B is asked for as Cᵀ = Bᵀ Aᵀ.
-// Floors: a product of m, n, k has 2·m·n·k flops, gemm_upper half of that; inverse_factor 2/3·n³.
+// Floors: a product of m, n, k has 2·m·n·k flops, gemm_upper half of that; inverse_factor 2/3·n³, n³/3 in panels.
 #include <algorithm>
 #include <limits>
 
@@ -161,13 +161,20 @@ void mirror_upper(const Context<Cuda>& context, MatrixView<S> A) {
 }
 
 template <class S>
-Index inverse_factor(const Context<Cuda>& context, MatrixView<S> A) {
-  require(A.rows == A.cols, Status::ShapeMismatch, "inverse_factor: A is ", A.rows, " x ", A.cols, ", wanted square");
+Index inverse_factor(const Context<Cuda>& context, MatrixView<S> A, Index panel) {
+  detail::require_panels(A.rows, A.cols, panel);
   const Index n = A.rows;
   if (n == 0) return -1;
+  CudaLibraries& libraries = context.engine().libraries();
   turn_around(context, A);
-  const Index failed = context.engine().libraries().invert_cholesky(element_of<S>(), n, A.data, A.stride);
+  const Index failed = libraries.cholesky(element_of<S>(), n, A.data, A.stride);
   if (failed >= 0) return n - 1 - failed;
+  const Index width = std::min(panel, n);
+  for (Index first = 0; first < n; first += width) {
+    const Index size = std::min(width, n - first), turned = n - first - size;
+    const Index zero = libraries.invert_triangle(element_of<S>(), size, &A(turned, turned), A.stride);
+    if (zero >= 0) return first + size - 1 - zero;
+  }
   turn_around(context, A);
   each_element(
       context, n, n, HALFTONE_LAMBDA(Index i, Index j) {
@@ -189,7 +196,7 @@ Index inverse_factor(const Context<Cuda>& context, MatrixView<S> A) {
   template void gemm_upper<S>(const Context<Cuda>&, Transpose, Transpose, S, MatrixView<const S>, MatrixView<const S>, \
                               S, MatrixView<S>);                                                                       \
   template void mirror_upper<S>(const Context<Cuda>&, MatrixView<S>);                                                  \
-  template Index inverse_factor<S>(const Context<Cuda>&, MatrixView<S>);
+  template Index inverse_factor<S>(const Context<Cuda>&, MatrixView<S>, Index);
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)
 #undef HALFTONE_INSTANTIATE

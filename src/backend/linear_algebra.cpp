@@ -11,7 +11,7 @@ namespace halftone {
   template void gemm_upper<S>(const Context<Cpu>&, Transpose, Transpose, S, MatrixView<const S>, MatrixView<const S>, \
                               S, MatrixView<S>);                                                                      \
   template void mirror_upper<S>(const Context<Cpu>&, MatrixView<S>);                                                  \
-  template Index inverse_factor<S>(const Context<Cpu>&, MatrixView<S>);
+  template Index inverse_factor<S>(const Context<Cpu>&, MatrixView<S>, Index);
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)
 #undef HALFTONE_INSTANTIATE

@@ -65,6 +65,34 @@ TEMPLATE_TEST_CASE("inverse_factor equals the textbook", "", float, double) {
   }
 }
 
+TEMPLATE_TEST_CASE("inverse_factor in panels: U inside of them, R = A Uᵀ above, zeros below", "", float, double) {
+  using S = TestType;
+  const double unit = std::numeric_limits<S>::epsilon();
+  const Context<Cpu> context(2);
+  for (Index n : {1, 7, 128, 129, 300}) {
+    const auto A = second_moments<S>(n, 7);
+    Matrix<double> exact(n, n), R(n, n);
+    for (Index i = 0; i < n * n; ++i) exact.data()[i] = static_cast<double>(A.data()[i]);
+    const auto U = naive_inverse_factor(exact);
+    gemm<double>(context, Transpose::No, Transpose::Yes, 1, exact, U, 0, R);
+    for (Index panel : {1, 6, 100, 128, 299, 300, 1000}) {
+      CAPTURE(n, panel);
+      auto factor = A;
+      REQUIRE(inverse_factor<S>(context, factor, panel) == -1);
+      double largest = 0;
+      for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < n; ++j) {
+          const double expected = j < i ? 0.0 : i / panel == j / panel ? U(i, j) : R(i, j);
+          largest = std::max(largest, std::abs(static_cast<double>(factor(i, j)) - expected));
+        }
+      CHECK(largest < 2000 * unit);
+    }
+  }
+  Matrix<S> A(3, 3, S(1));
+  CHECK_THROWS_AS(inverse_factor<S>(context, A, 0), Error);
+  CHECK_THROWS_AS(inverse_factor<S>(context, A, -1), Error);
+}
+
 TEST_CASE("inverse_factor: U A Uᵀ is the identity") {
   const Index n = 300;
   const Context<Cpu> context(2);

@@ -31,7 +31,7 @@ void multiply_typed(const Product& p, const void* a, const void* b, void* c) {
 }
 
 template <class T>
-Index invert_typed(Index n, T* A, Index ld) {
+Index cholesky_typed(Index n, T* A, Index ld) {
   const auto R = [&](Index i, Index j) -> T& { return A[j * ld + i]; };
   for (Index j = 0; j < n; ++j) {  // A = RᵀR by columns
     for (Index i = 0; i <= j; ++i) {
@@ -41,8 +41,15 @@ Index invert_typed(Index n, T* A, Index ld) {
       R(i, j) = static_cast<T>(i == j ? std::sqrt(sum) : sum / static_cast<double>(R(i, i)));
     }
   }
+  return -1;
+}
+
+template <class T>
+Index invert_typed(Index n, T* A, Index ld) {
+  const auto R = [&](Index i, Index j) -> T& { return A[j * ld + i]; };
   std::vector<double> column(static_cast<std::size_t>(n));
-  for (Index j = 0; j < n; ++j) {  // R⁻¹, column by column: the columns before j are inverted
+  for (Index j = 0; j < n; ++j) {  // column by column: the columns before j are inverted
+    if (R(j, j) == T(0)) return j;
     for (Index i = 0; i < j; ++i) {
       double sum = 0;
       for (Index l = i; l < j; ++l) sum += static_cast<double>(R(i, l)) * static_cast<double>(R(l, j));
@@ -75,7 +82,12 @@ void CudaLibraries::multiply_all(const Product& p, const void* const* A, const v
   for (Index i = 0; i < count; ++i) multiply(p, A[i], B[i], C[i]);
 }
 
-Index CudaLibraries::invert_cholesky(Element element, Index n, void* A, Index lda) {
+Index CudaLibraries::cholesky(Element element, Index n, void* A, Index lda) {
+  return element == Element::F64 ? cholesky_typed(n, static_cast<double*>(A), lda)
+                                 : cholesky_typed(n, static_cast<float*>(A), lda);
+}
+
+Index CudaLibraries::invert_triangle(Element element, Index n, void* A, Index lda) {
   return element == Element::F64 ? invert_typed(n, static_cast<double*>(A), lda)
                                  : invert_typed(n, static_cast<float*>(A), lda);
 }

@@ -178,6 +178,23 @@ TEMPLATE_TEST_CASE("the inverse factor is the CPU's, turned around and back", ""
   }
 }
 
+TEMPLATE_TEST_CASE("so is the factor in panels", "", float, double) {
+  using S = TestType;
+  HALFTONE_DEVICE_CASE(context);
+  for (const Index panel : {1, 5, 64, 100, 131, 200}) {
+    Matrix<S> here = second_moments<S>(131, 7);
+    auto there = on_device(context, here);
+    CHECK(inverse_factor(cpu, here.view(), panel) == -1);
+    CHECK(inverse_factor(context, there.view(), panel) == -1);
+    CHECK(relative_difference(on_host(context, there), here) <= 2000 * std::numeric_limits<S>::epsilon());
+  }
+  Matrix<S> A(9, 9, S(0));
+  for (Index i = 0; i < 9; ++i) A(i, i) = i == 3 ? S(-1) : S(2);
+  auto there = on_device(context, A);
+  CHECK(inverse_factor(context, there.view(), Index{2}) == 3);
+  CHECK(error_of([&] { inverse_factor(context, there.view(), Index{0}); }).find("invalid_argument") == 0);
+}
+
 TEST_CASE("a pivot that fails is reported") {
   HALFTONE_DEVICE_CASE(context);
   for (const Index bad : {0, 3, 8}) {

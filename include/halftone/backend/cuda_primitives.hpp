@@ -103,7 +103,7 @@ template <class S>
 void mirror_upper(const Context<Cuda>& context, MatrixView<S> A);
 /// By cuSOLVER on the matrix turned around: with J the reversal, J A J = L Lᵀ gives R = J L J and U = J L⁻¹ J.
 template <class S>
-Index inverse_factor(const Context<Cuda>& context, MatrixView<S> A);
+Index inverse_factor(const Context<Cuda>& context, MatrixView<S> A, Index panel = one_panel);
 
 // quantize.hpp, quant/grid_fit.hpp; importance, scales and zeros in device memory
 

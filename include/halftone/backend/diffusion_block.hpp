@@ -1,10 +1,15 @@
 // What diffuse_block (quantize.hpp) checks and hands to its kernels, on every backend.
 #pragma once
 
-#include "halftone/backend/quantize.hpp"
+#include "halftone/backend/cpu_kernels.hpp"
 #include "halftone/backend/shapes.hpp"
 
-namespace halftone::detail {
+namespace halftone {
+
+template <class S>
+struct SecondUpdate;  // quantize.hpp
+
+namespace detail {
 
 /// Throws Status::ShapeMismatch unless the matrices of diffuse_block fit W.
 template <class S>
@@ -53,4 +58,5 @@ DiffusionBlock<S> diffusion_block(MatrixView<const S> U, MatrixView<S> W, Matrix
   return block;
 }
 
-}  // namespace halftone::detail
+}  // namespace detail
+}  // namespace halftone

@@ -1,5 +1,5 @@
-// Body of inverse_factor: recursive, so that nearly all of its 2/3 n³ flops are large matrix products. Blocks that lie
-// strictly below the diagonal of A serve as work space on the way; they end as zeros.
+// Body of inverse_factor: recursive, so that nearly all of its flops are large matrix products. Blocks that lie
+// strictly below the diagonal of A serve as work space on the way.
 #pragma once
 
 #include <atomic>
@@ -108,12 +108,20 @@ void invert_upper(const Context<Cpu>& context, MatrixView<S> R) {
 }  // namespace detail
 
 template <class S>
-Index inverse_factor(const Context<Cpu>& context, MatrixView<S> A) {
-  require(A.rows == A.cols, Status::ShapeMismatch, "inverse_factor: A is ", A.rows, " x ", A.cols, ", wanted square");
+Index inverse_factor(const Context<Cpu>& context, MatrixView<S> A, Index panel) {
+  detail::require_panels(A.rows, A.cols, panel);
   const Index failed = detail::reversed_cholesky(context, A);
   if (failed >= 0) return failed;
-  detail::invert_diagonal_blocks(context, A);
-  detail::invert_upper(context, A);
+  panel = std::min(panel, A.rows);
+  for (Index first = 0; first < A.rows; first += panel) {
+    const Index width = std::min(panel, A.rows - first);
+    const MatrixView<S> R = A.block(first, first, width, width);
+    detail::invert_diagonal_blocks(context, R);
+    detail::invert_upper(context, R);
+  }
+  parallel_pieces(context.threads(), A.rows, 64, [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i) std::fill_n(A.row(i), i / panel * panel, S(0));
+  });
   return -1;
 }
 

@@ -4,6 +4,7 @@
 
 #include "halftone/backend/cpu.hpp"
 #include "halftone/backend/product.hpp"
+#include "halftone/backend/shapes.hpp"
 
 namespace halftone {
 
@@ -63,11 +64,13 @@ template <class S>
 void mirror_upper(const Context<Cpu>& context, MatrixView<S> A);
 
 /// One reversed Cholesky factorisation: A = R Rᵀ with R upper, then U = R⁻¹, so that A⁻¹ = Uᵀ U (the papers' factor).
-/// In: the upper triangle of A [n, n]. Out: U in the upper triangle, zeros below. Blocked, n³/3 flops each for R and
-/// R⁻¹. Returns −1, or the index of the pivot that was not positive and finite (A is then garbage): that is the fate of
-/// the numbers, not an error.
+/// In: the upper triangle of A [n, n]. Out: the diagonal panels of U, `panel` columns each from the first on, above
+/// them R, zeros below the diagonal; that is U with one_panel. Blocked: n³/3 flops for R, as many for U, n·panel²/3 for
+/// its panels alone. Returns −1, or the index of the pivot that was not positive and finite (A is then garbage): that
+/// is the fate of the numbers, not an error. Throws Status::ShapeMismatch where A is not square,
+/// Status::InvalidArgument for a panel of less than 1.
 template <class S>
-Index inverse_factor(const Context<Cpu>& context, MatrixView<S> A);
+Index inverse_factor(const Context<Cpu>& context, MatrixView<S> A, Index panel = one_panel);
 
 }  // namespace halftone
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "halftone/backend/linear_algebra.hpp"
-#include "halftone/backend/shapes.hpp"
 #include "halftone/backend/tiles.hpp"
 
 namespace halftone {

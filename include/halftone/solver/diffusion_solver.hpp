@@ -10,8 +10,9 @@
 //   6. refine codes and grids                            refine.hpp                off in the papers' presets
 //   7. back to the original columns; codes, grids, outlier columns, report
 //
-// Cost: 2/3·in³ flops for the factor, 2·out·in²/2 for the updates, out·in² for the report's denominator; target alpha
-// adds in³/3 for T (once a stage) and as much again for its updates. The same bytes for any number of threads.
+// Cost: in³/3 flops for the factor, 2·out·in²/2 for the updates, out·in² for the report's denominator; target alpha
+// adds in³/3 for U and as much for T (once a stage), and as much again for its updates. The same bytes for any number
+// of threads.
 #pragma once
 
 #include <optional>
@@ -121,6 +122,8 @@ class DiffusionSolver {
   bool own_orders(Index cols) const {
     return outlier_columns(cols) > 0 || (act_order() && options_.order_key == OrderKey::Sensitivity);
   }
+  /// How `cols` columns are cut, by a factor that is U.
+  DiffusionPlan diffusion_plan(Index cols) const;
   /// Damps and factors in the given order, with all that target and refinement ask for.
   Prepared prepare_order(const InputStatistics<Scalar, Backend>& statistics, InputDiagonal diagonal,
                          std::vector<std::int32_t> order) const;

@@ -29,10 +29,19 @@ auto DiffusionSolver<Scalar, Backend>::prepare(const InputStatistics<Scalar, Bac
 }
 
 template <class Scalar, class Backend>
+DiffusionPlan DiffusionSolver<Scalar, Backend>::diffusion_plan(Index cols) const {
+  return {cols - outlier_columns(cols), options_.block_size, options_.groups, grid().group_columns(cols)};
+}
+
+template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scalar, Backend>& statistics,
                                                      InputDiagonal diagonal, std::vector<std::int32_t> order) const
     -> Prepared {
-  Prepared prepared{factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping), {}, {}, {}};
+  // The other targets multiply with all of U.
+  const Index panel =
+      options_.target.target == Target::Symmetric ? diffusion_plan(statistics.width()).panel_columns() : one_panel;
+  Prepared prepared{
+      factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping, panel), {}, {}, {}};
   if (options_.target.target == Target::Alpha && prepared.factored) {
     prepared.T = second_update_matrix(prepared, statistics.cross_moments().view());
     if (options_.target.alpha.automatic && statistics.held_out() != nullptr)
@@ -120,7 +129,8 @@ auto DiffusionSolver<Scalar, Backend>::diffuse(Grids& grids, BackendMatrix value
     values = reordered(context, values, moments.order);
     importance = reordered(context, importance, moments.order);
   }
-  const DiffusionPlan plan{rounded, options_.block_size, options_.groups, grid().group_columns(in)};
+  DiffusionPlan plan = diffusion_plan(in);
+  plan.panel = moments.panel;
   const std::vector<std::int32_t> groups = groups_of_positions(plan, moments.order);
 
   Working working;

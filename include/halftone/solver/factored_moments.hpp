@@ -30,7 +30,9 @@ struct FactoredMoments {
   InputDiagonal diagonal;
   std::vector<std::int32_t> order;  ///< position -> column
   BackendMatrix importance;         ///< [1, in] diag(H) by original column: the weights of GridSearch::Hessian
-  BackendMatrix factor;             ///< U [in, in] in solving order, of Hd · scale; the identity if not factored
+  BackendMatrix factor;             ///< inverse_factor of Hd · scale [in, in] in solving order; the identity if not
+                                    ///< factored
+  Index panel = one_panel;          ///< columns of its panels; one: it is U
   bool factored = false;            ///< false: no damping up to 1 helped, weights can only be rounded
   double scale = 1;                 ///< power of two that brings mean(diag H) near 1: H's own scale changes no bit
   SolveReport report;               ///< damping, dead columns, tokens, notes
@@ -64,7 +66,7 @@ template <class T, class S, class Backend>
 typename Backend::template Matrix<S> factor_once(const FactoredMoments<S, Backend>& moments, double damping) {
   const auto& context = moments.statistics->context();
   auto U = damped_system<T>(moments, moments.order, damping);
-  if (inverse_factor(context, U.view()) >= 0) return {};
+  if (inverse_factor(context, U.view(), moments.panel) >= 0) return {};
   if constexpr (std::is_same_v<T, S>) {
     return U;
   } else {
@@ -113,7 +115,8 @@ FactoredMoments<S, Backend> unfactored_moments(const InputStatistics<S, Backend>
                                                std::vector<std::int32_t> order) {
   const auto& context = statistics.context();
   const Index width = statistics.width();
-  FactoredMoments<S, Backend> moments{&statistics, std::move(diagonal), std::move(order), {}, {}, false, 1, {}};
+  FactoredMoments<S, Backend> moments{&statistics, std::move(diagonal), std::move(order), {}, {}, one_panel, false, 1,
+                                      {}};
   SolveReport& report = moments.report;
   report.tokens = statistics.tokens();
   report.dead_columns = moments.diagonal.dead_columns;
@@ -126,11 +129,12 @@ FactoredMoments<S, Backend> unfactored_moments(const InputStatistics<S, Backend>
   return moments;
 }
 
-/// Damps and factors H with its columns in `order`.
+/// Damps and factors H with its columns in `order`; `panel` as of inverse_factor.
 template <class S, class Backend>
 FactoredMoments<S, Backend> factor_moments(const InputStatistics<S, Backend>& statistics, InputDiagonal diagonal,
-                                           std::vector<std::int32_t> order, double damping) {
+                                           std::vector<std::int32_t> order, double damping, Index panel = one_panel) {
   auto moments = unfactored_moments(statistics, std::move(diagonal), std::move(order));
+  moments.panel = panel;
   detail::factor_with_ladder(moments, damping);
   if (moments.lambda() > moments.diagonal.median)
     moments.report.notes.push_back(
