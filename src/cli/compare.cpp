@@ -33,6 +33,7 @@ std::string name_of(const Recipe& recipe) {
   if (budget.target_bits != 0) name += concat(" target_bits=", budget.target_bits);
   if (budget.rule != BudgetRule::Honest) name += concat(" budget=", word_of(budget.rule));
   for (const auto& [suffix, share] : budget.shares) name += concat(" ", suffix, "=", share);
+  if (recipe.compute != Compute::Auto) name += concat(" compute=", word_of(recipe.compute));
   if (recipe.tune) name += concat(" tune ", recipe.tune->steps);
   return name;
 }

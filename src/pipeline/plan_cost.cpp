@@ -80,22 +80,33 @@ MemoryEstimate block_memory(const Model& model, Index block, const RunPlan& plan
   return most;
 }
 
-/// Adds what is read ahead and written behind while a block is worked on: the weights of the next one, or the next
-/// matrix where nothing else is needed; the mapped pages of one; the codes of as much as a block; and of one matrix
-/// what the format encodes and reads back.
-void add_files(MemoryEstimate& memory, const Model& model, const RunPlan& plan, Index block) {
-  Index matrix = 0, mapped = 0, stored = 0;
+/// Bytes of the largest matrix of a plan, as floats, as it is in the checkpoint and as it will be stored; and of the
+/// codes of the largest block.
+struct LargestMatrix {
+  Index bytes = 0, mapped = 0, stored = 0, codes_of_block = 0;
+};
+LargestMatrix largest_matrix(const RunPlan& plan) {
+  LargestMatrix largest;
   for (const auto& stages : plan.blocks)
     for (const PlannedStage& stage : stages)
       for (const PlannedMatrix& planned : stage.matrices) {
         const Index elements = planned.matrix.rows * planned.matrix.cols;
-        matrix = std::max(matrix, 4 * elements);
-        mapped = std::max(mapped, dtype_bytes(planned.matrix.dtype, elements));
-        stored = std::max(stored, planned.stored_bytes);
+        largest.bytes = std::max(largest.bytes, 4 * elements);
+        largest.mapped = std::max(largest.mapped, dtype_bytes(planned.matrix.dtype, elements));
+        largest.stored = std::max(largest.stored, planned.stored_bytes);
       }
-  memory.files = mapped + 2 * stored + most_codes_of_a_block(plan);
+  largest.codes_of_block = most_codes_of_a_block(plan);
+  return largest;
+}
+
+/// Adds what is read ahead and written behind while a block is worked on: the weights of the next one, or the next
+/// matrix where nothing else is needed; the mapped pages of one; the codes of as much as a block; and of one matrix
+/// what the format encodes and reads back.
+void add_files(MemoryEstimate& memory, const Model& model, const RunPlan& plan, const LargestMatrix& largest,
+               Index block) {
+  memory.files = largest.mapped + 2 * largest.stored + largest.codes_of_block;
   if (plan.tune.steps > 0) return;  // reads when it needs, and training takes longer than either
-  if (plan.streams() == 0) memory.weights += matrix;
+  if (plan.streams() == 0) memory.weights += largest.bytes;
   if (plan.streams() > 0 && block + 1 < model.blocks()) memory.weights += weight_bytes(model, plan, block + 1);
 }
 
@@ -184,7 +195,8 @@ double statistics_flops(Moments moments, Index width, Index tokens) {
 
 double factor_flops(Moments moments, Index width) {
   const double n = as_double(width);
-  return moments == Moments::None ? 0 : 2.0 / 3 * n * n * n;
+  if (moments == Moments::None) return 0;
+  return (moments == Moments::Second ? 1.0 : 2.0) / 3 * n * n * n;  // U beside R for the asymmetric targets
 }
 
 double solve_flops(const PlannedMatrix& planned) {
@@ -243,10 +255,11 @@ void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan) {
   plan.output_bytes = SafetensorsWriter::file_bytes(plan.tensors);
   MemoryEstimate most;
   most.files = largest_copy(plan);
+  const LargestMatrix largest = largest_matrix(plan);
   for (Index block = 0; block < model.blocks(); ++block) {
     const BlockProgram& program = model.program(block);
     MemoryEstimate memory = block_memory(model, block, plan, threads);
-    add_files(memory, model, plan, block);
+    add_files(memory, model, plan, largest, block);
     keep_larger(most, memory);
     plan.flops += plan.streams() * forward_flops(program, 0, program.size(), plan.tokens(), plan.length);
     for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])

@@ -27,16 +27,16 @@ TEST_CASE("compare says of a recipe what quantize and eval say, to the last digi
   const TemporaryFolder folder;
   put(folder / "from-file.json", R"({"method": "gptq", "options": {"bits": 3, "act_order": true},
     "layers": [{"match": "[.]0[.]mlp", "method": "rtn", "options": {"bits": 4}}]})");
-  const CommandResult run = halftone_command(
-      compare_words({"--calibration", calibration(), "--group-size", "64", "--try", "plain: --method rtn --bits 4",
-                     "--recipe", (folder / "from-file.json").string(), "--try",
-                     "--bits 3 --group-size 32 --keep '[.]5[.]' --layer 'down_proj$' bits=4,damping=0.1", "--html",
-                     (folder / "page.html").string(), "--json"}));
+  const CommandResult run = halftone_command(compare_words(
+      {"--calibration", calibration(), "--group-size", "64", "--try", "plain: --method rtn --bits 4", "--recipe",
+       (folder / "from-file.json").string(), "--try",
+       "--bits 3 --group-size 32 --compute float --keep '[.]5[.]' --layer 'down_proj$' bits=4,damping=0.1", "--html",
+       (folder / "page.html").string(), "--json"}));
   INFO(run.err);
   REQUIRE(run.code == 0);
   CHECK(run.err.empty());
   const json report = run.json();
-  const std::vector<std::string> names = {"plain", "from-file", "gptq bits=3 group_size=32"};
+  const std::vector<std::string> names = {"plain", "from-file", "gptq bits=3 group_size=32 compute=float"};
   REQUIRE(report["recipes"].size() == names.size());
   for (std::size_t i = 0; i < names.size(); ++i) CHECK(report["recipes"][i]["name"] == names[i]);
   CHECK(report["original"]["kl"] == 0);
@@ -47,7 +47,8 @@ TEST_CASE("compare says of a recipe what quantize and eval say, to the last digi
   const std::vector<std::vector<std::string>> flags = {
       {"--method", "rtn", "--bits", "4", "--group-size", "64"},
       {"--recipe", (folder / "from-file.json").string(), "--group-size", "64"},
-      {"--bits", "3", "--group-size", "32", "--keep", "[.]5[.]", "--layer", "down_proj$", "bits=4,damping=0.1"}};
+      {"--bits", "3", "--group-size", "32", "--compute", "float", "--keep", "[.]5[.]", "--layer", "down_proj$",
+       "bits=4,damping=0.1"}};
   for (std::size_t i = 0; i < flags.size(); ++i) {
     const std::string out = (folder / concat("out", i)).string();
     std::vector<std::string> words = {"quantize",        novella(),     "-o",        out,
@@ -68,7 +69,7 @@ TEST_CASE("compare says of a recipe what quantize and eval say, to the last digi
       CHECK(together["layers"][k]["relative_error"] == alone["layers"][k]["relative_error"]);
   }
   const std::string page = slurp(folder / "page.html");
-  CHECK_THAT(page, Catch::StartsWith("<!DOCTYPE html>") && Catch::Contains("gptq bits=3 group_size=32"));
+  CHECK_THAT(page, Catch::StartsWith("<!DOCTYPE html>") && Catch::Contains("gptq bits=3 group_size=32 compute=float"));
 }
 
 TEST_CASE("recipes in words may have a target of bits") {
