@@ -106,10 +106,13 @@ void CudaLibraries::multiply_all(const Product& p, const void* const* A, const v
              "a batch of products");
 }
 
-/// `call(work, bytes, host work, host bytes, outcome)` with memory of the sizes asked for. Returns −1, or what it says
-/// has failed.
-template <class Call>
-Index CudaLibraries::with_workspace(std::size_t on_device, std::size_t on_host, Call&& call) {
+/// Runs a routine of cuSOLVER: query(device bytes, host bytes) asks for the sizes of its work space, call(work, device
+/// bytes, host work, host bytes, outcome) runs it. Returns −1, or what it says has failed.
+template <class Query, class Call>
+Index CudaLibraries::solve(const char* what, Query&& query, Call&& call) {
+  device_->make_current();
+  std::size_t on_device = 0, on_host = 0;
+  check_solver(query(&on_device, &on_host), "asking for work space");
   std::vector<unsigned char> host(on_host);
   struct Taken {  // given back whatever happens
     CudaArena* arena;
@@ -118,7 +121,7 @@ Index CudaLibraries::with_workspace(std::size_t on_device, std::size_t on_host, 
   };
   const Taken work{arena_, arena_->take(std::max<Index>(1, static_cast<Index>(on_device)))};
   const Taken outcome{arena_, arena_->take(static_cast<Index>(sizeof(int)))};
-  call(work.memory, host.data(), static_cast<int*>(outcome.memory));
+  check_solver(call(work.memory, on_device, host.data(), on_host, static_cast<int*>(outcome.memory)), what);
   int info = 0;
   device_->copy(&info, sizeof info, outcome.memory, sizeof info, sizeof info, 1, Transfer::ToHost);
   require(info >= 0, Status::Internal, "cuda: cuSOLVER refused argument ", -info);
@@ -128,31 +131,31 @@ Index CudaLibraries::with_workspace(std::size_t on_device, std::size_t on_host, 
 Index CudaLibraries::cholesky(Element element, Index n, void* A, Index lda) {
   Handles& h = *handles_;
   const cudaDataType type = data_type(element);
-  std::size_t on_device = 0, on_host = 0;
-  device_->make_current();
-  check_solver(
-      h.call.potrf_size(h.solver, h.parameters, CUBLAS_FILL_MODE_UPPER, n, type, A, lda, type, &on_device, &on_host),
-      "asking for a factorisation's work space");
-  return with_workspace(on_device, on_host, [&](void* work, void* host, int* outcome) {
-    check_solver(h.call.potrf(h.solver, h.parameters, CUBLAS_FILL_MODE_UPPER, n, type, A, lda, type, work, on_device,
-                              host, on_host, outcome),
-                 "a factorisation");
-  });
+  return solve(
+      "a factorisation",
+      [&](std::size_t* device_bytes, std::size_t* host_bytes) {
+        return h.call.potrf_size(h.solver, h.parameters, CUBLAS_FILL_MODE_UPPER, n, type, A, lda, type, device_bytes,
+                                 host_bytes);
+      },
+      [&](void* work, std::size_t device_bytes, void* host, std::size_t host_bytes, int* outcome) {
+        return h.call.potrf(h.solver, h.parameters, CUBLAS_FILL_MODE_UPPER, n, type, A, lda, type, work, device_bytes,
+                            host, host_bytes, outcome);
+      });
 }
 
 Index CudaLibraries::invert_triangle(Element element, Index n, void* A, Index lda) {
   Handles& h = *handles_;
   const cudaDataType type = data_type(element);
-  std::size_t on_device = 0, on_host = 0;
-  device_->make_current();
-  check_solver(
-      h.call.trtri_size(h.solver, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, type, A, lda, &on_device, &on_host),
-      "asking for an inversion's work space");
-  return with_workspace(on_device, on_host, [&](void* work, void* host, int* outcome) {
-    check_solver(h.call.trtri(h.solver, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, type, A, lda, work, on_device,
-                              host, on_host, outcome),
-                 "an inversion");
-  });
+  return solve(
+      "an inversion",
+      [&](std::size_t* device_bytes, std::size_t* host_bytes) {
+        return h.call.trtri_size(h.solver, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, type, A, lda, device_bytes,
+                                 host_bytes);
+      },
+      [&](void* work, std::size_t device_bytes, void* host, std::size_t host_bytes, int* outcome) {
+        return h.call.trtri(h.solver, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, type, A, lda, work, device_bytes,
+                            host, host_bytes, outcome);
+      });
 }
 
 }  // namespace HALFTONE_DEVICE

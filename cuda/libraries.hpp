@@ -59,8 +59,8 @@ class CudaLibraries {
   Index invert_triangle(Element element, Index n, void* A, Index lda);
 
  private:
-  template <class Call>
-  Index with_workspace(std::size_t on_device, std::size_t on_host, Call&& call);
+  template <class Query, class Call>
+  Index solve(const char* what, Query&& query, Call&& call);
 
   struct Handles;
   std::unique_ptr<Handles> handles_;

@@ -6,6 +6,7 @@
 
 #include "format/message.hpp"
 #include "halftone/core/error.hpp"
+#include "halftone/core/finite.hpp"
 
 namespace halftone {
 namespace {
@@ -24,27 +25,12 @@ std::pair<Index, Index> matrix_shape(const TensorSource& source, const TensorInf
                                 : std::pair<Index, Index>{info.shape[0], info.shape[1]};
 }
 
-/// True if no element of the run is NaN or infinite: such a number has all exponent bits set. T is float or BFloat16,
-/// which has a float's exponent.
-template <class T>
-bool all_finite(const T* x, Index count) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint16_t>;
-  constexpr auto exponent = static_cast<Bits>(0x7f80u << (8 * sizeof(T) - 16));
-  Bits found = 0;
-  for (Index i = 0; i < count; ++i) {
-    Bits bits = 0;
-    std::memcpy(&bits, x + i, sizeof bits);
-    found = static_cast<Bits>(found | ((bits & exponent) == exponent));
-  }
-  return found == 0;
-}
-
 /// Throws where an element of the tensor's row is not finite.
 template <class T>
 void require_finite(const TensorSource& source, const TensorInfo& info, const T* row, Index cols, Index number) {
-  if (all_finite(row, cols)) return;
+  if (all_finite(cols, row)) return;
   for (Index j = 0; j < cols; ++j)
-    require(all_finite(row + j, 1), Status::InvalidData, source.origin(info.name), ": tensor ", in_quotes(info.name),
+    require(all_finite(1, row + j), Status::InvalidData, source.origin(info.name), ": tensor ", in_quotes(info.name),
             " holds ", static_cast<float>(row[j]), " at row ", number, ", column ", j, ", wanted finite numbers");
 }
 

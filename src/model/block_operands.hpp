@@ -1,11 +1,16 @@
 // What the forward and the backward pass of a block share: what they refuse, and shapes.
 #pragma once
 
-#include <algorithm>  // max
+#include <algorithm>  // find, max
 
 #include "halftone/model/executor.hpp"
 
 namespace halftone::detail {
+
+/// True if the slot is in the list.
+inline bool contains(const std::vector<int>& slots, int slot) {
+  return std::find(slots.begin(), slots.end(), slot) != slots.end();
+}
 
 inline AttentionShape attention_shape(const AttentionOp& op, Index length) {
   return {.length = length,

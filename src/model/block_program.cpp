@@ -2,6 +2,8 @@
 
 #include <algorithm>  // any_of
 
+#include "model/block_operands.hpp"
+
 namespace halftone {
 namespace {
 
@@ -67,10 +69,6 @@ std::vector<int> live_slots(const BlockProgram& program, Index at) {
 
 namespace {
 
-bool contains(const std::vector<int>& slots, int slot) {
-  return std::find(slots.begin(), slots.end(), slot) != slots.end();
-}
-
 /// True if no op of [first, last) reads `old` once one of them has written `fresh`, which takes its place.
 bool can_take_place(const BlockProgram& program, Index first, Index last, int fresh, int old) {
   bool over = false;  // `fresh` was written to
@@ -94,11 +92,11 @@ std::vector<int> places_taken(const BlockProgram& program, Index first, Index la
   const std::vector<int> before = live_slots(program, first), after = live_slots(program, last);
   std::vector<int> taken(program.slot_widths.size(), -1);
   for (const int fresh : after) {
-    if (contains(before, fresh)) continue;
+    if (detail::contains(before, fresh)) continue;
     for (const int old : before) {
       const bool as_wide =
           program.slot_widths[static_cast<std::size_t>(fresh)] == program.slot_widths[static_cast<std::size_t>(old)];
-      if (!as_wide || contains(after, old) || contains(taken, old)) continue;
+      if (!as_wide || detail::contains(after, old) || detail::contains(taken, old)) continue;
       if (!can_take_place(program, first, last, fresh, old)) continue;
       taken[static_cast<std::size_t>(fresh)] = old;
       break;

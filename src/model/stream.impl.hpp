@@ -1,20 +1,17 @@
 // The bodies of stream.hpp, which each backend compiles once.
 #pragma once
 
-#include <algorithm>  // find, min
+#include <algorithm>  // min
 #include <atomic>
 #include <optional>
 #include <utility>  // move
 
 #include "halftone/model/stream.hpp"
+#include "model/block_operands.hpp"
 #include "model/chunk_loader.hpp"
 
 namespace halftone {
 namespace detail {
-
-inline bool contains(const std::vector<int>& list, int value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
-}
 
 /// Numbers per token in the slots that ops [first, last) write, `kept` ones excepted.
 inline Index scratch_width(const BlockProgram& program, Index first, Index last, const std::vector<int>& kept) {
@@ -192,10 +189,10 @@ class Stream<S, Backend>::ChunkRunner {
     runner_.run(stream_.at_, target_, weights_, views_);
     if (ahead > 0) loader_.begin(stream_.slots_, live, first + rows, ahead);
     for (int slot : live_slots(program(), target_)) {
-      const auto i = static_cast<std::size_t>(slot);
-      if (stream_.place(slot) != i) continue;  // in its place
-      const bool spilled = stream_.slots_[i].in_place(first, rows).data == nullptr;
-      if (spilled && detail::written(program(), stream_.at_, target_, slot)) stream_.slots_[i].store(first, views_[i]);
+      auto& tokens = stream_.slots_[stream_.place(slot)];
+      const bool spilled = tokens.in_place(first, rows).data == nullptr;
+      if (spilled && detail::written(program(), stream_.at_, target_, slot))
+        tokens.store(first, views_[static_cast<std::size_t>(slot)]);
     }
   }
 

@@ -238,8 +238,8 @@ MemoryEstimate stage_memory(const BlockProgram& program, const PlannedStage& sta
   for (const PlannedMatrix& planned : stage.matrices) {
     const Index elements = planned.matrix.rows * planned.matrix.cols;
     any_refined = any_refined || refined(planned);
-    // Working copy, a product of the same size, codes twice. Refinement: the target and the gradient. 16-bit products:
-    // a matrix rounded, and widened to float where it is held in bfloat16.
+    // Working copy, what became of its columns (or a product of that size), codes twice. Refinement: the target and the
+    // gradient. 16-bit products: a matrix rounded, and widened to float where it is held in bfloat16.
     const bool half = rounds && planned.matrix.dtype == DType::BF16;
     memory.solver =
         std::max(memory.solver, ((refined(planned) ? 18 : 10) + (rounds ? 2 : 0) + (half ? 4 : 0)) * elements);

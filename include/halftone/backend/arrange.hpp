@@ -1,15 +1,13 @@
 // Primitives that move and reduce matrices: bound by memory, a few lines each. All memory is the backend's.
 #pragma once
 
-#include <bit>  // bit_cast
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <type_traits>
 #include <vector>
 
 #include "halftone/backend/cpu.hpp"
-#include "halftone/core/float16.hpp"
+#include "halftone/core/finite.hpp"
 
 namespace halftone {
 
@@ -133,18 +131,11 @@ class RunningSum<Cpu> {
 /// The first NaN or infinite element of A in row-major order, if there is one. S: float, double, BFloat16, Float16.
 template <class S>
 std::optional<Position> find_nonfinite(const Context<Cpu>& context, MatrixView<const S> A) {
-  using Bits = std::conditional_t<sizeof(S) == 2, std::uint16_t,
-                                  std::conditional_t<sizeof(S) == 4, std::uint32_t, std::uint64_t>>;
-  const auto exponent = std::bit_cast<Bits>(S(std::numeric_limits<float>::infinity()));  // all set in NaN too
-  const auto finite = [&](S x) { return (std::bit_cast<Bits>(x) & exponent) != exponent; };
   const auto row_finite = [&](Index r) {
-    if constexpr (sizeof(S) > 2) {
+    if constexpr (sizeof(S) > 2)
       return context.kernels().template linear<S>().all_finite(A.cols, A.row(r));
-    } else {
-      bool all = true;
-      for (Index j = 0; j < A.cols; ++j) all = all & finite(A(r, j));
-      return all;
-    }
+    else
+      return all_finite(A.cols, A.row(r));
   };
   const Index unit = detail::rows_of_unit(A.cols), units = (A.rows + unit - 1) / unit;
   std::vector<Index> bad(static_cast<std::size_t>(units), -1);  // first row of each unit that holds one
@@ -154,7 +145,7 @@ std::optional<Position> find_nonfinite(const Context<Cpu>& context, MatrixView<c
   });
   for (Index r : bad)
     for (Index j = 0; r >= 0 && j < A.cols; ++j)
-      if (!finite(A(r, j))) return Position{r, j};
+      if (!all_finite(1, &A(r, j))) return Position{r, j};
   return std::nullopt;
 }
 

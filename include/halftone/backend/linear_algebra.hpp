@@ -43,8 +43,8 @@ MatrixView<const BFloat16> rounded_to_bfloat(const Context<Backend>& context, Ma
 template <class Backend>
 typename Backend::template Matrix<BFloat16> rounded_to_bfloat(const Context<Backend>& context,
                                                               MatrixView<const float> x) {
-  auto y = context.template allocate<BFloat16>(x.rows, x.cols);
-  narrow(context, x, y.view());
+  typename Backend::template Matrix<BFloat16> y;
+  rounded_to_bfloat(context, x, y);
   return y;
 }
 

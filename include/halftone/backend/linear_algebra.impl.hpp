@@ -2,6 +2,7 @@
 #pragma once
 
 #include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/rows.hpp"
 #include "halftone/backend/tiles.hpp"
 
 namespace halftone {
@@ -108,18 +109,14 @@ template <class T>
 void narrow(const Context<Cpu>& context, MatrixView<const float> x, MatrixView<T> y) {
   require(x.rows == y.rows && x.cols == y.cols, Status::ShapeMismatch, "narrow: got ", x.rows, " x ", x.cols, " and ",
           y.rows, " x ", y.cols, ", wanted equal shapes");
-  const Index grain = std::max<Index>(1, 65536 / std::max<Index>(1, x.cols));
-  parallel_pieces(x.size() < 65536 ? 1 : context.threads(), x.rows, grain, [&](Index first, Index last) {
-    for (Index i = first; i < last; ++i) context.kernels().half.narrow(x.cols, x.row(i), y.row(i));
-  });
+  detail::each_row(context, x.rows, x.cols,
+                   [&](Index i) { context.kernels().half.narrow(x.cols, x.row(i), y.row(i)); });
 }
 
 template <class T>
 void negate(const Context<Cpu>& context, MatrixView<T> x) {
-  const Index grain = std::max<Index>(1, 65536 / std::max<Index>(1, x.cols));
-  parallel_pieces(x.size() < 65536 ? 1 : context.threads(), x.rows, grain, [&](Index first, Index last) {
-    for (Index i = first; i < last; ++i)
-      for (Index j = 0; j < x.cols; ++j) x(i, j) = -x(i, j);
+  detail::each_row(context, x.rows, x.cols, [&](Index i) {
+    for (Index j = 0; j < x.cols; ++j) x(i, j) = -x(i, j);
   });
 }
 

@@ -55,7 +55,9 @@ struct MemoryEstimate {
   Index tuning = 0;      ///< what is trained, its gradients, and the values of a batch in a window of blocks
 
   /// Freed matrices that are kept for the next (core/memory.hpp), at most.
-  Index kept() const { return (streams + weights + statistics + solver + tuning) / 16; }
+  Index kept() const {
+    return (streams + weights + statistics + solver + tuning) / static_cast<Index>(detail::kept_share);
+  }
   Index peak() const { return process + streams + weights + statistics + solver + files + tuning + kept(); }
 };
 

@@ -1,10 +1,8 @@
 // Leaf kernels: runs of numbers to one.
 #pragma once
 
-#include <bit>  // bit_cast
-#include <cstdint>
-
 #include "halftone/backend/leaf/namespace.hpp"
+#include "halftone/core/finite.hpp"
 #include "halftone/core/view.hpp"
 
 namespace halftone::detail::HALFTONE_LEAF {
@@ -23,13 +21,10 @@ double inner_product(Index n, const S* a, const S* b) {
   return sums[0];
 }
 
-/// See LinearKernels::all_finite. An OR of comparisons of integers: it vectorises, which a sum of floats does not.
-template <class S, class Bits>
+/// See LinearKernels::all_finite.
+template <class S>
 bool all_finite(Index n, const S* x) {
-  constexpr Bits exponent = sizeof(S) == 4 ? Bits(0x7f800000u) : Bits(0x7ff0000000000000u);  // all set in NaN too
-  Bits found = 0;
-  for (Index i = 0; i < n; ++i) found |= Bits((std::bit_cast<Bits>(x[i]) & exponent) == exponent);
-  return found == 0;
+  return halftone::all_finite(n, x);
 }
 
 }  // namespace halftone::detail::HALFTONE_LEAF

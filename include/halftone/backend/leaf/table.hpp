@@ -18,13 +18,13 @@
 
 namespace halftone::detail::HALFTONE_LEAF {
 
-template <class S, class Bits>
+template <class S>
 inline constexpr LinearKernels<S> linear_table{
     .gemm = gemm<S>,
     .factor = factor<S>,
     .solve_rows = solve_rows<S>,
     .inner_product = inner_product<S>,
-    .all_finite = all_finite<S, Bits>,
+    .all_finite = all_finite<S>,
 };
 
 template <class S>
@@ -69,8 +69,8 @@ inline constexpr RefineKernels<S> refine_table{
 inline constexpr CpuKernels table{
     .isa = HALFTONE_LEAF_ISA,
     .products = "eigen",
-    .linear_f32 = linear_table<float, std::uint32_t>,
-    .linear_f64 = linear_table<double, std::uint64_t>,
+    .linear_f32 = linear_table<float>,
+    .linear_f64 = linear_table<double>,
     .half =
         {.units = "", .gemm = nullptr, .narrow = narrow, .widen_bf16 = widen<BFloat16>, .widen_f16 = widen<Float16>},
     .quantize_f32 = quantize_table<float>,
