@@ -6,16 +6,13 @@
 //   m' = max(m, s);  l = l·exp(m − m') + exp(s − m');  y = y·exp(m − m') + exp(s − m')·v
 // and y / l at the end. Work: 4·head_dim flops per query head, query and visible key, by plain float arithmetic; keys
 // and values are read once for every four queries.
-#include <cmath>
-
+#include "attention.cuh"
 #include "backend/nn_work.hpp"
 #include "halftone/backend/cuda_nn.hpp"
-#include "launch.cuh"
 
 namespace halftone {
 namespace {
 
-constexpr Index most_channels = 256;
 constexpr int queries_of_team = 4;
 
 /// Slots: channels a lane holds.
@@ -26,12 +23,6 @@ struct AttendQueries {
   AttentionShape shape;
   Index head_dim;
   MatrixView<S> y;
-
-  HALFTONE_HOST_DEVICE bool visible(Index query, Index key) const {
-    if (shape.causal) return key <= query && (shape.window == 0 || key > query - shape.window);
-    const Index apart = key > query ? key - query : query - key;
-    return shape.window == 0 || apart < shape.window;
-  }
 
   /// Unit of work: (window · heads + head) · tiles + tile of queries.
   template <class T>
@@ -58,14 +49,8 @@ struct AttendQueries {
       largest[i] = -std::numeric_limits<S>::infinity();
       weight[i] = 0;
     }
-    Index lowest_key = 0, end_key = shape.length;
-    if (shape.window > 0 && first >= shape.window) lowest_key = first - shape.window + 1;
-    if (shape.causal)
-      end_key = first + count;
-    else if (shape.window > 0 && first + count - 1 + shape.window < end_key)
-      end_key = first + count - 1 + shape.window;
-
-    for (Index key = lowest_key; key < end_key; ++key) {
+    const TokenRange keys = keys_of(shape, first, count);
+    for (Index key = keys.first; key < keys.end; ++key) {
       const S *const k_row = k.row(start + key) + key_column, *const v_row = v.row(start + key) + key_column;
       team.each_lane([&](int lane) {
         HALFTONE_UNROLL
@@ -81,12 +66,8 @@ struct AttendQueries {
       S kept[queries], share[queries];  // what the sums so far and this key's value are multiplied by
       HALFTONE_UNROLL
       for (int i = 0; i < queries; ++i) {
-        S score = team.fold(products, i, [](S a, S b) { return a + b; }) * static_cast<S>(shape.scale);
-        if (shape.soft_cap > 0) {
-          const S cap = static_cast<S>(shape.soft_cap);
-          score = cap * std::tanh(score / cap);
-        }
-        const bool seen = i < count && visible(first + i, key);
+        const S score = attention_score(shape, team.fold(products, i, [](S a, S b) { return a + b; }));
+        const bool seen = i < count && visible(shape, first + i, key);
         const S most = seen && score > largest[i] ? score : largest[i];
         kept[i] = most > largest[i] ? std::exp(largest[i] - most) : S(1);
         share[i] = seen ? std::exp(score - most) : S(0);

@@ -2,6 +2,7 @@
 // is bound by those bytes.
 #include <cmath>
 
+#include "activation.cuh"
 #include "backend/nn_work.hpp"
 #include "halftone/backend/cuda_nn.hpp"
 #include "launch.cuh"
@@ -46,18 +47,6 @@ struct NormRun {
     });
   }
 };
-
-/// Silu and GeluTanh are x·σ(u), as on the CPU.
-HALFTONE_HOST_DEVICE float activated(Activation activation, float x) {
-  switch (activation) {
-    case Activation::Relu: return x > 0.0f ? x : 0.0f;
-    case Activation::Silu: return x / (1.0f + std::exp(-x));
-    case Activation::Gelu: return x * (0.5f * (1.0f + std::erf(x * 0.70710678118654752f)));
-    case Activation::GeluTanh:
-      return x / (1.0f + std::exp(-(x * (x * x * (1.5957691216057308f * 0.044715f) + 1.5957691216057308f))));
-  }
-  return x;
-}
 
 /// Element i of a head: pair i for i < pairs, then the channels that stay.
 template <class S>

@@ -2,7 +2,7 @@
 // leaf/.
 #include "halftone/backend/nn_backward.hpp"
 
-#include <algorithm>  // fill_n, copy_n
+#include <algorithm>  // copy_n, fill_n, min
 #include <vector>
 
 #include "nn_work.hpp"
@@ -116,8 +116,9 @@ void attention_backward(const Context<Cpu>& context, MatrixView<const S> q, Matr
 }
 
 template <class S>
-Index attention_backward_bytes(const AttentionShape& shape, Index head_dim) {
-  return detail::attention_gradient_scratch<S>(shape.length, head_dim) * static_cast<Index>(sizeof(S));
+Index attention_backward_bytes(const Context<Cpu>& context, const AttentionShape& shape, Index head_dim, Index tokens) {
+  const Index units = std::min<Index>(context.threads(), tokens / shape.length * shape.kv_heads);
+  return units * detail::attention_gradient_scratch<S>(shape.length, head_dim) * static_cast<Index>(sizeof(S));
 }
 
 template <class S>
@@ -184,7 +185,7 @@ double squared_error(const Context<Cpu>& context, MatrixView<const S> y, MatrixV
   template void attention_backward<S>(const Context<Cpu>&, MatrixView<const S>, MatrixView<const S>,                \
                                       MatrixView<const S>, const AttentionShape&, MatrixView<const S>, Gradient<S>, \
                                       Gradient<S>, Gradient<S>);                                                    \
-  template Index attention_backward_bytes<S>(const AttentionShape&, Index);                                         \
+  template Index attention_backward_bytes<S>(const Context<Cpu>&, const AttentionShape&, Index, Index);             \
   template void gate_backward<S>(const Context<Cpu>&, Activation, MatrixView<const S>, MatrixView<const S>,         \
                                  MatrixView<const S>, Gradient<S>, Gradient<S>);                                    \
   template void activate_backward<S>(const Context<Cpu>&, Activation, MatrixView<const S>, MatrixView<const S>,     \

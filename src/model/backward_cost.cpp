@@ -1,7 +1,6 @@
-// What a backward pass costs: bytes and flops, from the plan alone.
-#include <algorithm>  // max, min
+// What a backward pass costs in flops, from the plan alone.
+#include <algorithm>  // min
 
-#include "halftone/backend/nn_backward.hpp"
 #include "halftone/model/backward_plan.hpp"
 
 namespace halftone {
@@ -19,26 +18,6 @@ double visible_pairs(const AttentionOp& op, Index length) {
 }
 
 }  // namespace
-
-BackwardBytes backward_bytes(const BlockProgram& program, const BackwardPlan& plan, Index tokens, Index length,
-                             int threads) {
-  constexpr Index number = sizeof(float);
-  BackwardBytes bytes{.values = checked_product(tokens, plan.values.width() * number),
-                      .gradients = checked_product(tokens, plan.gradients.width() * number)};
-  for (const BackwardStep& step : plan.steps) {
-    const Op& op = program.ops[static_cast<std::size_t>(step.op)];
-    if (const auto* linear = std::get_if<LinearOp>(&op); linear && step.weight) {
-      const LinearInfo& info = program.linears[static_cast<std::size_t>(linear->linear)];
-      bytes.weights += checked_product(info.rows, info.cols * number);
-    }
-    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
-      const Index units = std::min<Index>(threads, tokens / length * attention->kv_heads);
-      const Index unit = attention_backward_bytes<float>({.length = length}, attention->q.width / attention->heads);
-      bytes.attention = std::max(bytes.attention, units * unit);
-    }
-  }
-  return bytes;
-}
 
 BlockFlops block_flops(const BlockProgram& program, const BackwardPlan& plan, Index tokens, Index length) {
   const auto flops_of = [&](const Op& op) {  // of the forward pass

@@ -99,7 +99,7 @@ TEST_CASE("what is wanted decides what is kept and what runs") {
 TEST_CASE("bytes and flops are those of the shapes") {
   const BlockProgram program = program_of("llama_gqa");
   const auto plan = plan_backward(program, all_of(program, true));
-  const auto bytes = backward_bytes(program, plan, 220, 11, 2);
+  const auto bytes = backward_bytes(Context<Cpu>(2), program, plan, 220, 11);
   const Index weights = 64 * (64 + 32 + 32 + 64 + 3 * 88);
   CHECK(bytes.weights == 4 * weights);
   CHECK(bytes.values == 4 * 220 * plan.values.width());

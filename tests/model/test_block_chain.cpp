@@ -156,8 +156,8 @@ TEST_CASE("memory and work of a chain are the sums of its blocks'") {
       inputs(context, blocks.links(1), 11);
   const auto first = plan_backward(blocks.a.program(), {std::vector<bool>(7, true), false});
   const auto later = plan_backward(blocks.a.program(), {});
-  const auto a = backward_bytes(blocks.a.program(), first, 220, 11, 2);
-  const auto b = backward_bytes(blocks.a.program(), later, 220, 11, 2);
+  const auto a = backward_bytes(context, blocks.a.program(), first, 220, 11);
+  const auto b = backward_bytes(context, blocks.a.program(), later, 220, 11);
   const Index hidden = 5 * 220 * 64 * 4, shared = std::max(a.gradients + a.attention, b.gradients + b.attention);
   CHECK(values.bytes(220) == a.values + 2 * b.values + shared + a.weights + hidden);
   // The buffers of the block that is trained hold those of the frozen ones, each at least as wide.

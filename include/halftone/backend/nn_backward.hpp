@@ -41,9 +41,9 @@ template <class S>
 void attention_backward(const Context<Cpu>& context, MatrixView<const S> q, MatrixView<const S> k,
                         MatrixView<const S> v, const AttentionShape& shape, MatrixView<const S> dy, Gradient<S> dq,
                         Gradient<S> dk, Gradient<S> dv);
-/// Bytes that attention_backward allocates for each unit of work that runs at once.
+/// Bytes that attention_backward allocates for so many tokens: scratch of the units of work that run at once.
 template <class S>
-Index attention_backward_bytes(const AttentionShape& shape, Index head_dim);
+Index attention_backward_bytes(const Context<Cpu>& context, const AttentionShape& shape, Index head_dim, Index tokens);
 
 /// dgate and dup of gate.
 template <class S>

@@ -50,7 +50,7 @@ class BackwardRunner {
   Index length_;
   bool input_wanted_;
   BackwardPlan plan_;
-  RotaryTable<S> rotary_;
+  RotaryTable<S, Backend> rotary_;
 };
 
 }  // namespace halftone

@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "halftone/core/parallel.hpp"
+#include "halftone/backend/context.hpp"
 #include "halftone/model/block_program.hpp"
 
 namespace halftone {
@@ -53,11 +53,12 @@ BackwardPlan plan_backward(const BlockProgram& program, const WantedGradients& w
 struct BackwardBytes {
   Index values = 0;
   Index gradients = 0;
-  Index attention = 0;  ///< scratch of the threads
+  Index attention = 0;  ///< what attention_backward allocates
   Index weights = 0;    ///< gradients of the wanted linears
 };
-BackwardBytes backward_bytes(const BlockProgram& program, const BackwardPlan& plan, Index tokens, Index length,
-                             int threads = available_threads());
+template <class Backend>
+BackwardBytes backward_bytes(const Context<Backend>& context, const BlockProgram& program, const BackwardPlan& plan,
+                             Index tokens, Index length);
 
 /// Multiplications and additions of the products: 2 · rows · cols per token and linear, the same again for its input's
 /// and for its weight's gradient; attention 4 · head_dim per query head, query and visible key, and 10 backward.

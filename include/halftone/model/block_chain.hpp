@@ -39,8 +39,8 @@ class BlockChain {
   BlockChain(const Context<Backend>& context, std::vector<Link> links, Index length,
              ChainMemory keep = ChainMemory::Inputs, bool input_wanted = false);
 
-  /// The last block's output [tokens, width], for whole windows `input` [tokens, width], of which a copy is kept. The
-  /// reference holds until the next call.
+  /// The last block's output [tokens, width], for whole windows `input` [tokens, width] where the backend computes, of
+  /// which a copy is kept. The reference holds until the next call.
   const Matrix& forward(MatrixView<const S> input);
   /// After forward(): the gradients of every block's trained linears, by block, written or added, from the derivative
   /// by the output. Throws Status::InvalidArgument unless a forward pass was the call before.

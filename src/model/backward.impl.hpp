@@ -1,20 +1,21 @@
-#include "halftone/model/backward.hpp"
+// The bodies of backward.hpp, which each backend compiles once.
+#pragma once
 
-#include <algorithm>  // any_of, find, max
-#include <utility>    // move
+#include <algorithm>  // max
 
 #include "halftone/backend/arrange.hpp"
+#include "halftone/model/backward.hpp"
 #include "model/block_operands.hpp"
 
 namespace halftone {
-namespace {
+namespace detail {
 
 /// Executes one operation backward on a chunk: an overload for each type.
 template <class S, class Backend>
 struct OpBackward {
   const Context<Backend>& context;
   const BlockWeights<S, Backend>& weights;
-  const RotaryTable<S>& rotary;
+  const RotaryTable<S, Backend>& rotary;
   Index length;
   std::span<const MatrixView<S>> values, gradients;  ///< by slot
   const BackwardStep& step;
@@ -34,8 +35,11 @@ struct OpBackward {
   const S* parameter(int index) const { return weights.parameters[static_cast<std::size_t>(index)].data(); }
 
   void operator()(const NormOp& op) const {
-    const auto backward = op.layer_norm ? layer_norm_backward<S> : rms_norm_backward<S>;
-    backward(context, value(op.in), parameter(op.weight), op.groups, op.epsilon, arriving(op.out), leaving(op.in, 0));
+    const auto dx = leaving(op.in, 0);
+    if (op.layer_norm)
+      layer_norm_backward<S>(context, value(op.in), parameter(op.weight), op.groups, op.epsilon, arriving(op.out), dx);
+    else
+      rms_norm_backward<S>(context, value(op.in), parameter(op.weight), op.groups, op.epsilon, arriving(op.out), dx);
   }
   /// dx = dy W, dW = dyᵀ x.
   void operator()(const LinearOp& op) const {
@@ -53,8 +57,8 @@ struct OpBackward {
     rotary_backward<S>(context, arriving(op.out), rotary, op.heads, length, leaving(op.in, 0));
   }
   void operator()(const AttentionOp& op) const {
-    attention_backward<S>(context, value(op.q), value(op.k), value(op.v), detail::attention_shape(op, length),
-                          arriving(op.out), leaving(op.q, 0), leaving(op.k, 1), leaving(op.v, 2));
+    attention_backward<S>(context, value(op.q), value(op.k), value(op.v), attention_shape(op, length), arriving(op.out),
+                          leaving(op.q, 0), leaving(op.k, 1), leaving(op.v, 2));
   }
   void operator()(const GateOp& op) const {
     gate_backward<S>(context, op.activation, value(op.gate), value(op.up), arriving(op.out), leaving(op.gate, 0),
@@ -89,7 +93,7 @@ void require_values(const BlockProgram& program, const BackwardPlan& plan, std::
   }
 }
 
-}  // namespace
+}  // namespace detail
 
 template <class S, class Backend>
 std::vector<MatrixView<S>> Buffers<S, Backend>::views(const Context<Backend>& context, const BlockProgram& program,
@@ -115,7 +119,7 @@ BackwardRunner<S, Backend>::BackwardRunner(const Context<Backend>& context, cons
       input_wanted_(wanted.input),
       plan_(plan_backward(program, wanted)) {
   require(length > 0, Status::InvalidArgument, "block backward: windows have ", length, " tokens, wanted 1 or more");
-  rotary_ = detail::rotary_table_of<S>(program, length);
+  rotary_ = upload(context, detail::rotary_table_of<S>(program, length));
 }
 
 template <class S, class Backend>
@@ -123,7 +127,7 @@ void BackwardRunner<S, Backend>::run(const BlockWeights<S, Backend>& weights, st
                                      MatrixView<const S> d_output, Buffers<S, Backend>& buffers,
                                      LinearGradients<S, Backend>& gradients, bool add, MatrixView<S> d_input) const {
   detail::require_weights(*program_, weights);
-  require_values(*program_, plan_, values, d_output, input_wanted_, d_input, length_);
+  detail::require_values(*program_, plan_, values, d_output, input_wanted_, d_input, length_);
   gradients.resize(program_->linears.size());
   for (std::size_t i = 0; i < gradients.size(); ++i)
     require(gradients[i].empty() ||
@@ -137,14 +141,31 @@ void BackwardRunner<S, Backend>::run(const BlockWeights<S, Backend>& weights, st
   slots[static_cast<std::size_t>(program_->input)] = d_input;
   for (const BackwardStep& step : plan_.steps) {
     for (const int slot : step.cleared) set_zero(*context_, slots[static_cast<std::size_t>(slot)]);
-    const OpBackward<S, Backend> backward{*context_, weights, rotary_, length_, values, slots, step, gradients, add};
+    const detail::OpBackward<S, Backend> backward{*context_, weights, rotary_,   length_, values,
+                                                  slots,     step,    gradients, add};
     std::visit(backward, program_->ops[static_cast<std::size_t>(step.op)]);
   }
 }
 
-template class Buffers<float, Cpu>;
-template class Buffers<double, Cpu>;
-template class BackwardRunner<float, Cpu>;
-template class BackwardRunner<double, Cpu>;
+template <class Backend>
+BackwardBytes backward_bytes(const Context<Backend>& context, const BlockProgram& program, const BackwardPlan& plan,
+                             Index tokens, Index length) {
+  constexpr Index number = sizeof(float);
+  BackwardBytes bytes{.values = checked_product(tokens, plan.values.width() * number),
+                      .gradients = checked_product(tokens, plan.gradients.width() * number)};
+  for (const BackwardStep& step : plan.steps) {
+    const Op& op = program.ops[static_cast<std::size_t>(step.op)];
+    if (const auto* linear = std::get_if<LinearOp>(&op); linear && step.weight) {
+      const LinearInfo& info = program.linears[static_cast<std::size_t>(linear->linear)];
+      bytes.weights += checked_product(info.rows, info.cols * number);
+    }
+    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
+      const AttentionShape shape = detail::attention_shape(*attention, length);
+      const Index head_dim = attention->q.width / attention->heads;
+      bytes.attention = std::max(bytes.attention, attention_backward_bytes<float>(context, shape, head_dim, tokens));
+    }
+  }
+  return bytes;
+}
 
 }  // namespace halftone

@@ -1,42 +1,48 @@
-#include "halftone/model/block_chain.hpp"
+// The bodies of block_chain.hpp, which each backend compiles once.
+#pragma once
 
 #include <algorithm>  // find, max
 #include <numeric>    // accumulate
+#include <utility>    // move
+
+#include "halftone/model/block_chain.hpp"
 
 namespace halftone {
-namespace {
+namespace detail {
 
-Index width_of(const BlockProgram& program, int slot) { return program.slot_widths[static_cast<std::size_t>(slot)]; }
+inline Index width_of(const BlockProgram& program, int slot) {
+  return program.slot_widths[static_cast<std::size_t>(slot)];
+}
 
 /// What buffers become that several plans share.
-void widen(std::vector<Index>& widths, const BufferPlan& plan) {
+inline void widen(std::vector<Index>& widths, const BufferPlan& plan) {
   widths.resize(std::max(widths.size(), plan.widths.size()), 0);
   for (std::size_t i = 0; i < plan.widths.size(); ++i) widths[i] = std::max(widths[i], plan.widths[i]);
 }
 
-Index sum(const std::vector<Index>& widths) { return std::accumulate(widths.begin(), widths.end(), Index{0}); }
+inline Index sum(const std::vector<Index>& widths) { return std::accumulate(widths.begin(), widths.end(), Index{0}); }
 
-bool any(const std::vector<bool>& flags) { return std::find(flags.begin(), flags.end(), true) != flags.end(); }
+inline bool any(const std::vector<bool>& flags) { return std::find(flags.begin(), flags.end(), true) != flags.end(); }
 
-}  // namespace
+}  // namespace detail
 
 template <class S, class Backend>
 BlockChain<S, Backend>::BlockChain(const Context<Backend>& context, std::vector<Link> links, Index length,
                                    ChainMemory keep, bool input_wanted)
     : context_(&context), links_(std::move(links)), length_(length), keep_(keep) {
   require(!links_.empty(), Status::InvalidArgument, "block chain: got no blocks, wanted 1 or more");
-  const Index width = width_of(*links_[0].program, links_[0].program->input);
+  const Index width = detail::width_of(*links_[0].program, links_[0].program->input);
   bool wanted = input_wanted;  // of the block's input: something before it is trained, or the chain's own
   for (const Link& link : links_) {
     const BlockProgram& program = *link.program;
-    require(width_of(program, program.input) == width && width_of(program, program.output) == width,
-            Status::ShapeMismatch, "block chain: a block has ", width_of(program, program.input), " columns, wanted ",
+    const Index from = detail::width_of(program, program.input), to = detail::width_of(program, program.output);
+    require(from == width && to == width, Status::ShapeMismatch, "block chain: a block has ", from, " columns, wanted ",
             width);
     blocks_.push_back({BlockRunner<S, Backend>(context, program, length),
                        BackwardRunner<S, Backend>(context, program, length, {link.trained, wanted}),
                        {},
                        {}});
-    wanted = wanted || any(link.trained);
+    wanted = wanted || detail::any(link.trained);
   }
 }
 
@@ -60,7 +66,7 @@ void BlockChain<S, Backend>::run_forward(std::size_t block) {
 template <class S, class Backend>
 const typename BlockChain<S, Backend>::Matrix& BlockChain<S, Backend>::forward(MatrixView<const S> input) {
   ready_ = false;
-  const Index width = width_of(*links_[0].program, links_[0].program->input);
+  const Index width = detail::width_of(*links_[0].program, links_[0].program->input);
   require(input.cols == width && input.rows > 0 && input.rows % length_ == 0, Status::ShapeMismatch,
           "block chain: got ", input.rows, " x ", input.cols, ", wanted whole windows of ", length_, " tokens x ",
           width);
@@ -68,7 +74,7 @@ const typename BlockChain<S, Backend>::Matrix& BlockChain<S, Backend>::forward(M
     Matrix& output = i < blocks_.size() ? blocks_[i].input : output_;
     if (output.rows() != input.rows) output = context_->template allocate<S>(input.rows, width);
   }
-  blocks_[0].input = context_->template upload<S>(input);
+  blocks_[0].input = context_->template copy<S>(input);
   for (std::size_t i = 0; i < blocks_.size(); ++i) run_forward(i);
   ready_ = true;
   return output_;
@@ -99,17 +105,17 @@ Index BlockChain<S, Backend>::bytes(Index tokens) const {
   std::vector<Index> shared_values, gradients;  // widths of the buffers
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const BackwardPlan& plan = blocks_[i].backward.plan();
-    const BackwardBytes bytes = backward_bytes(*links_[i].program, plan, tokens, length_, context_->threads());
+    const BackwardBytes bytes = backward_bytes(*context_, *links_[i].program, plan, tokens, length_);
     values += bytes.values;
     attention = std::max(attention, bytes.attention);
     weights += bytes.weights;
-    widen(shared_values, plan.values);
-    widen(gradients, plan.gradients);
+    detail::widen(shared_values, plan.values);
+    detail::widen(gradients, plan.gradients);
   }
-  if (keep_ == ChainMemory::Inputs) values = checked_product(tokens, sum(shared_values) * number);
-  const Index shared = attention + checked_product(tokens, sum(gradients) * number);
+  if (keep_ == ChainMemory::Inputs) values = checked_product(tokens, detail::sum(shared_values) * number);
+  const Index shared = attention + checked_product(tokens, detail::sum(gradients) * number);
   const BlockProgram& program = *links_[0].program;
-  const Index hidden = checked_product(tokens, width_of(program, program.input) * number);
+  const Index hidden = checked_product(tokens, detail::width_of(program, program.input) * number);
   return values + shared + weights + hidden * (blocks() + 2);
 }
 
@@ -125,8 +131,5 @@ BlockFlops BlockChain<S, Backend>::flops(Index tokens) const {
   }
   return all;
 }
-
-template class BlockChain<float, Cpu>;
-template class BlockChain<double, Cpu>;
 
 }  // namespace halftone
