@@ -141,15 +141,18 @@ std::vector<double> diagonal(const Context<Cuda>& context, MatrixView<const S> A
 }
 
 template <class S>
-void gather_square(const Context<Cuda>& context, std::type_identity_t<MatrixView<const S>> A, const std::int32_t* order,
-                   const std::uint8_t* mask, S scale, MatrixView<S> out) {
+void gather_square(const Context<Cuda>& context, std::type_identity_t<MatrixView<const S>> A, Index first_row,
+                   const std::int32_t* order, const std::uint8_t* mask, S scale, MatrixView<S> out) {
   const auto orders = list_on_device(context, order, out.cols);
   const auto masks = list_on_device(context, mask, out.cols);
   const std::int32_t* const at = orders.data();
   const std::uint8_t* const cleared = masks.data();
   each_element(
-      context, out.rows, out.cols,
-      HALFTONE_LAMBDA(Index i, Index j) { out(i, j) = cleared[at[j]] != 0 ? S(0) : scale * A(at[i], at[j]); });
+      context, out.rows, out.cols, HALFTONE_LAMBDA(Index i, Index j) {
+        const Index row = at[i] - first_row;
+        if (row < 0 || row >= A.rows) return;
+        out(i, j) = cleared[at[j]] != 0 ? S(0) : scale * A(row, at[j]);
+      });
 }
 
 template <class S>
@@ -169,7 +172,7 @@ std::vector<double> column_squares(const Context<Cuda>& context, MatrixView<cons
 }
 
 template <class S, class T>
-void gather_system(const Context<Cuda>& context, MatrixView<const S> H, const std::int32_t* order,
+void gather_system(const Context<Cuda>& context, MatrixView<const S> H, Index first_row, const std::int32_t* order,
                    const std::uint8_t* mask, const double* values, double scale, MatrixView<T> out) {
   const auto orders = list_on_device(context, order, out.cols);
   const auto masks = list_on_device(context, mask, out.cols);
@@ -179,13 +182,14 @@ void gather_system(const Context<Cuda>& context, MatrixView<const S> H, const st
   const double* const on_diagonal = diagonals.data();
   each_element(
       context, out.rows, out.cols, HALFTONE_LAMBDA(Index i, Index j) {
-        if (j < i) return;
+        const Index row = at[i] - first_row;
+        if (j < i || row < 0 || row >= H.rows) return;
         if (j == i)
           out(i, i) = static_cast<T>(on_diagonal[at[i]]);
         else
           out(i, j) = cleared[at[i]] != 0 || cleared[at[j]] != 0
                           ? T(0)
-                          : static_cast<T>(scale * static_cast<double>(H(at[i], at[j])));
+                          : static_cast<T>(scale * static_cast<double>(H(row, at[j])));
       });
 }
 
@@ -206,11 +210,11 @@ double RunningSum<Cuda>::value() const {
 #define HALFTONE_INSTANTIATE_ANY(T)                                                                               \
   template void gather_columns<T>(const Context<Cuda>&, MatrixView<const T>, const std::int32_t*, MatrixView<T>); \
   template void set_zero<T>(const Context<Cuda>&, MatrixView<T>);
-#define HALFTONE_INSTANTIATE(S)                                                                             \
-  HALFTONE_INSTANTIATE_ANY(S)                                                                               \
-  template void set_identity<S>(const Context<Cuda>&, MatrixView<S>);                                       \
-  template std::optional<Position> find_nonfinite<S>(const Context<Cuda>&, MatrixView<const S>);            \
-  template void gather_system<float, S>(const Context<Cuda>&, MatrixView<const float>, const std::int32_t*, \
+#define HALFTONE_INSTANTIATE(S)                                                                                    \
+  HALFTONE_INSTANTIATE_ANY(S)                                                                                      \
+  template void set_identity<S>(const Context<Cuda>&, MatrixView<S>);                                              \
+  template std::optional<Position> find_nonfinite<S>(const Context<Cuda>&, MatrixView<const S>);                   \
+  template void gather_system<float, S>(const Context<Cuda>&, MatrixView<const float>, Index, const std::int32_t*, \
                                         const std::uint8_t*, const double*, double, MatrixView<S>);
 HALFTONE_INSTANTIATE_ANY(std::uint8_t)
 HALFTONE_INSTANTIATE_ANY(unsigned long long)
@@ -227,7 +231,7 @@ template void convert<float, BFloat16>(const Context<Cuda>&, MatrixView<const fl
 template void add_scaled<float>(const Context<Cuda>&, MatrixView<float>, float, MatrixView<const float>);
 template void fill<float>(const Context<Cuda>&, MatrixView<float>, float);
 template std::vector<double> diagonal<float>(const Context<Cuda>&, MatrixView<const float>);
-template void gather_square<float>(const Context<Cuda>&, MatrixView<const float>, const std::int32_t*,
+template void gather_square<float>(const Context<Cuda>&, MatrixView<const float>, Index, const std::int32_t*,
                                    const std::uint8_t*, float, MatrixView<float>);
 template void clear_lower<float>(const Context<Cuda>&, MatrixView<float>);
 template std::vector<double> column_squares<float>(const Context<Cuda>&, MatrixView<const float>);

@@ -101,7 +101,7 @@ std::vector<std::vector<PlannedStage>> plan_blocks(const Context<Cpu>& context, 
   for (const Candidate& candidate : candidates) {
     auto& stages = blocks[static_cast<std::size_t>(candidate.block)];
     if (stages.empty() || stages.back().stage != candidate.stage)
-      stages.push_back({candidate.stage, Moments::None, {}});
+      stages.push_back({.stage = candidate.stage, .moments = Moments::None, .spill_sums = false, .matrices = {}});
     PlannedMatrix planned = plan_matrix(context, model, candidate, format);
     stages.back().moments = std::max(stages.back().moments, planned.moments);
     stages.back().matrices.push_back(std::move(planned));

@@ -51,17 +51,38 @@ Index batch_bytes(const BlockProgram& program, const PlannedStage& stage, const 
   return (stage.moments >= Moments::Cross ? 14 : 4) * width * std::min(statistics_tokens, plan.tokens());
 }
 
+/// H, D and those over what is held out.
+Index sums_bytes(const BlockProgram& program, const PlannedStage& stage) {
+  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+  const int matrices = stage.moments == Moments::HeldOut ? 4 : static_cast<int>(stage.moments);
+  return 4 * matrices * width * width;
+}
+
+/// What a stage takes on the device while its inputs are summed or its matrices solved. Sums that are spilled come back
+/// a strip at a time, of which a half is rounded.
+Index stage_bytes(const BlockProgram& program, const PlannedStage& stage, const RunPlan& plan) {
+  const MemoryEstimate memory = stage_memory(program, stage, plan);
+  const Index batch = batch_bytes(program, stage, plan), sums = sums_bytes(program, stage);
+  if (!stage.spill_sums) return memory.statistics + std::max(memory.solver, batch);
+  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+  const Index strip = 6 * width * std::min(width, SpillableMatrix<float, Cuda>::strip_rows);
+  return std::max(sums + batch, memory.statistics - sums + strip + memory.solver);
+}
+
 /// The weights of every stream and of the block that is brought in ahead; beside them a chunk, or a stage whose inputs
-/// are summed, or that is solved.
-Index fixed_bytes(const Model& model, const RunPlan& plan, Index block) {
+/// are summed, or that is solved. Sums for which there is no room beside the solver are spilled.
+Index fixed_bytes(const Model& model, RunPlan& plan, Index block) {
   const BlockProgram& program = model.program(block);
   const Index chunk = plan.length == 0 ? 0 : std::min(plan.tokens(), chunk_windows<Cuda>(plan.length) * plan.length);
+  const Index weights = (plan.streams() + 1) * weight_bytes(model, plan, block) + device_slack;
   Index beside = chunk_bytes(program, chunk, plan.products) + rounded_bytes(model, plan, block);
-  for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)]) {
-    const MemoryEstimate memory = stage_memory(program, stage, plan);
-    beside = std::max(beside, memory.statistics + std::max(memory.solver, batch_bytes(program, stage, plan)));
+  for (PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)]) {
+    stage.spill_sums =
+        stage.moments != Moments::None && weights + stage_bytes(program, stage, plan) > plan.device.memory_limit;
+    if (stage.spill_sums) plan.device.sums_bytes = std::max(plan.device.sums_bytes, sums_bytes(program, stage));
+    beside = std::max(beside, stage_bytes(program, stage, plan));
   }
-  return (plan.streams() + 1) * weight_bytes(model, plan, block) + beside + device_slack;
+  return weights + beside;
 }
 
 }  // namespace
@@ -84,8 +105,12 @@ void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan) {
   if (there.resident < tokens)
     plan.notes.push_back(concat("the device's memory has room for the hidden states of ", there.resident, " of ",
                                 tokens, " tokens, the others stay with the host"));
+  if (there.sums_bytes > 0)
+    plan.notes.push_back(
+        "the device's memory has no room for the sums of a stage beside its solver, they are with the "
+        "host meanwhile");
   MemoryEstimate& host = plan.memory;
-  host.statistics = 0;
+  host.statistics = there.sums_bytes;
   host.weights = 2 * weights;  // one block read ahead, one on its way to the device
   host.streams = std::max(4 * tokens * model.config().hidden, (tokens - there.resident) * there.token_bytes);
 }

@@ -46,6 +46,7 @@ json device_json(const DevicePlan& device) {
   return {{"name", device.name},
           {"memory_limit", device.memory_limit},
           {"fixed_bytes", device.fixed_bytes},
+          {"sums_bytes", device.sums_bytes},
           {"token_bytes", device.token_bytes},
           {"resident_tokens", device.resident}};
 }

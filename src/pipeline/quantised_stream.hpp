@@ -58,12 +58,14 @@ class QuantisedStream {
 
  private:
   class StageSolvers;
-  template <class Work>
-  auto with_room(Stream<float, Backend>* full, Work&& work);
   using Statistics = InputStatistics<float, Backend>;
+  template <class Work>
+  auto with_room(Stream<float, Backend>* full, Statistics* sums, Work&& work);
+  bool make_room(Stream<float, Backend>* full, Statistics* sums);
   using There = typename Backend::template Matrix<float>;
   There stored_values(const Format& format, const PlannedMatrix& planned, const QuantizedMatrix& solved) const;
-  QuantizedMatrix solve_one(const PlannedMatrix& planned, Stream<float, Backend>* full, StageSolvers& solvers);
+  QuantizedMatrix solve_one(const PlannedMatrix& planned, Stream<float, Backend>* full, Statistics& sums,
+                            StageSolvers& solvers);
   There widened(std::size_t linear) const;
   void put(std::size_t linear, There values);
   Statistics collect(const PlannedStage& stage, const Operand& input, Stream<float, Backend>* full);

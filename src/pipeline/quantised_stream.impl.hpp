@@ -111,48 +111,60 @@ void QuantisedStream<Backend>::solve(const PlannedStage& stage, Stream<float, Ba
   const Stage& place = program.stages[static_cast<std::size_t>(stage.stage)];
   if (stage.moments != Moments::None)
     advance(trace_, "quantised", block_, program, *hidden_, *weights_, place.first_op);
-  const Statistics statistics = detail::about(stage.matrices.front().matrix.module, ", its inputs", [&] {
-    return with_room(full, [&] { return collect(stage, place.input, full); });
+  Statistics statistics = detail::about(stage.matrices.front().matrix.module, ", its inputs", [&] {
+    return with_room(full, nullptr, [&] { return collect(stage, place.input, full); });
   });
+  if (stage.spill_sums) statistics.spill();
   StageSolvers solvers(contexts_.backend, statistics, trace_);
   for (const PlannedMatrix& planned : stage.matrices) {
-    QuantizedMatrix result = solve_one(planned, full, solvers);
+    QuantizedMatrix result = solve_one(planned, full, statistics, solvers);
     for (std::string& note : room_notes_) result.report.notes.push_back(std::move(note));
     room_notes_.clear();
     solved(planned, result);
   }
 }
 
-/// Does work that takes memory of the backend. Where there is not enough left hidden states make room, and it is done
-/// anew.
+/// Does work that takes memory of the backend. Where there is not enough left hidden states make room, then the sums of
+/// the stage, if there are such, and it is done anew.
 template <class Backend>
 template <class Work>
-auto QuantisedStream<Backend>::with_room(Stream<float, Backend>* full, Work&& work) {
-  try {
-    return work();
-  } catch (const Error& error) {
-    if (error.status() != Status::OutOfMemory) throw;
-    const bool own = hidden_ && hidden_->spill(), other = full != nullptr && full->spill();
-    if (!own && !other) throw;
+auto QuantisedStream<Backend>::with_room(Stream<float, Backend>* full, Statistics* sums, Work&& work) {
+  while (true) {
+    try {
+      return work();
+    } catch (const Error& error) {
+      if (error.status() != Status::OutOfMemory || !make_room(full, sums)) throw;
+    }
   }
-  room_notes_.push_back("the device's memory was short: hidden states are in host memory from here on");
-  return work();
+}
+
+/// False if there is nothing left to move to the host.
+template <class Backend>
+bool QuantisedStream<Backend>::make_room(Stream<float, Backend>* full, Statistics* sums) {
+  const bool own = hidden_ && hidden_->spill(), other = full != nullptr && full->spill();
+  if (own || other)
+    room_notes_.push_back("the device's memory was short: hidden states are in host memory from here on");
+  else if (sums != nullptr && sums->spill())
+    room_notes_.push_back("the device's memory was short: the sums of this stage are in host memory");
+  else
+    return false;
+  return true;
 }
 
 template <class Backend>
 QuantizedMatrix QuantisedStream<Backend>::solve_one(const PlannedMatrix& planned, Stream<float, Backend>* full,
-                                                    StageSolvers& solvers) {
+                                                    Statistics& sums, StageSolvers& solvers) {
   const auto solve = [&](const typename Backend::template Matrix<float>& W) {
     return detail::about(planned.matrix.module, "",
-                         [&] { return with_room(full, [&] { return solvers.solve(planned, W); }); });
+                         [&] { return with_room(full, &sums, [&] { return solvers.solve(planned, W); }); });
   };
   if (weights_) {
     const auto linear = static_cast<std::size_t>(planned.linear);
-    QuantizedMatrix result = weights_->is_half(linear) ? solve(with_room(full, [&] { return widened(linear); }))
+    QuantizedMatrix result = weights_->is_half(linear) ? solve(with_room(full, &sums, [&] { return widened(linear); }))
                                                        : solve(weights_->linears[linear]);
     Span span(trace_, "decode");
     span.note("module", planned.matrix.module);
-    put(linear, with_room(full, [&] { return stored_values(find_format(plan_.format), planned, result); }));
+    put(linear, with_room(full, &sums, [&] { return stored_values(find_format(plan_.format), planned, result); }));
     return result;
   }
   Matrix<float> W = detail::about(planned.matrix.module, "", [&] { return read_(planned); });

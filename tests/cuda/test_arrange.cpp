@@ -48,17 +48,48 @@ TEST_CASE("columns, squares and systems are gathered as on the CPU") {
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = 1.0 + static_cast<double>(i) / 3;
     check_same(context, random_matrix<float>(n, n, 3), [&](const auto& on, auto& out) {
       const auto from = on.upload(H.view());
-      gather_square(on, from.view(), order.data(), mask.data(), 0.5f, out.view());
+      gather_square(on, from.view(), 0, order.data(), mask.data(), 0.5f, out.view());
     });
     check_same(context, random_matrix<float>(n, n, 3), [&](const auto& on, auto& out) {
       const auto from = on.upload(H.view());
-      gather_system(on, from.view(), order.data(), mask.data(), values.data(), 0.25, out.view());
+      gather_system(on, from.view(), 0, order.data(), mask.data(), values.data(), 0.25, out.view());
     });
     check_same(context, random_matrix<double>(n, n, 3), [&](const auto& on, auto& out) {
       const auto from = on.upload(H.view());
-      gather_system(on, from.view(), order.data(), mask.data(), values.data(), 0.3, out.view());
+      gather_system(on, from.view(), 0, order.data(), mask.data(), values.data(), 0.3, out.view());
     });
     check_same(context, A, [&](const auto& on, auto& matrix) { clear_columns(on, matrix.view(), mask.data()); });
+  }
+}
+
+TEST_CASE("squares and systems are gathered from any rows at a time, on both backends") {
+  HALFTONE_DEVICE_CASE(context);
+  for (const Index n : {1, 7, 45}) {
+    const auto order = shuffled(n);
+    const auto H = random_matrix<float>(n, n, 2), before = random_matrix<float>(n, n, 3);
+    std::vector<std::uint8_t> mask(order.size(), 0);
+    mask[mask.size() / 2] = 1;
+    const std::vector<double> values(order.size(), 1.5);
+    const auto gathered = [&](const auto& on, Index strip, bool square) {
+      auto out = on.upload(before.view());
+      const auto from = on.upload(H.view());
+      for (Index first = 0; first < n; first += strip) {
+        const auto rows = from.view().middle_rows(first, std::min(strip, n - first));
+        if (square)
+          gather_square(on, rows, first, order.data(), mask.data(), 0.5f, out.view());
+        else
+          gather_system(on, rows, first, order.data(), mask.data(), values.data(), 0.25, out.view());
+      }
+      return on.download(std::as_const(out).view());
+    };
+    for (const bool square : {false, true}) {
+      const Matrix<float> whole = gathered(cpu, n, square);
+      CHECK(!(whole == before));
+      for (const Index strip : {1, 3, 44}) {
+        CHECK(gathered(cpu, strip, square) == whole);
+        CHECK(gathered(context, strip, square) == whole);
+      }
+    }
   }
 }
 

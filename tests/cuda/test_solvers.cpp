@@ -1,5 +1,6 @@
 // Every method through the same solver code on both backends: objectives, codes, the same bytes from run to run.
 #include "halftone/core/random.hpp"
+#include "halftone/quant/metrics.hpp"
 #include "halftone/solver/cuda_quantizer.hpp"
 #include "support.hpp"
 #include "two_streams.hpp"
@@ -94,6 +95,52 @@ TEST_CASE("every method ends with the CPU's objective") {
   }
   std::printf("methods: %lld of %lld codes differ, objectives by at most %.1e without refinement\n",
               static_cast<long long>(differing), static_cast<long long>(codes), worst);
+}
+
+TEST_CASE("sums in host memory give the bytes that sums on the device give") {
+  HALFTONE_DEVICE_CASE(context);
+  const Index width = SpillableMatrix<float, Cuda>::strip_rows + 76;  // two strips
+  const auto host = statistics_of(width, 200, 3);
+  const auto W = random_matrix<float>(3, width, 4, 0.05);
+  const auto on_there = [&] {
+    const auto take = [&](const InputStatistics<float>& sums) {
+      return InputStatistics<float, Cuda>::from_sums(context, sums.tokens(), on_device(context, sums.second_moments()),
+                                                     on_device(context, sums.cross_moments()));
+    };
+    return InputStatistics<float, Cuda>::from_sums(context, host.tokens(), on_device(context, host.second_moments()),
+                                                   on_device(context, host.cross_moments()), take(*host.held_out()));
+  };
+  const auto resident = on_there();
+  auto spilled = on_there();
+  const Index before = context.memory_in_use();
+  CHECK(spilled.spill());
+  CHECK(!spilled.spill());
+  CHECK(context.memory_in_use() <= before - 4 * 4 * width * width);
+  CHECK(error_of([&] { spilled.second_moments(); }).find("rows are in host memory") != std::string::npos);
+  CHECK(error_of([&] { spilled.merge(resident); }).find("spilled to host memory, nothing can be added") !=
+        std::string::npos);
+  const auto X = on_device(context, random_matrix<float>(2, width, 5));
+  CHECK(error_of([&] { spilled.add(std::as_const(X).view()); }).find("spilled to host memory") != std::string::npos);
+
+  const auto weights = on_device(context, W);
+  const Point points[] = {{"rtn", {{"bits", "3"}, {"grid", "hessian"}, {"group_size", "-1"}}},
+                          {"gptq", {{"bits", "3"}, {"group_size", "-1"}, {"act_order", "true"}}},
+                          {"gptqv2", {{"bits", "3"}, {"group_size", "-1"}, {"alpha", "auto"}}},
+                          {"gptq", {{"bits", "3"}, {"group_size", "-1"}, {"target", "shift"}, {"beta", "auto"}}}};
+  for (const Point& point : points) {
+    INFO(point.method);
+    const auto quantizer = make_quantizer(context, point.method, point.options);
+    const auto solve = [&](const InputStatistics<float, Cuda>& statistics) {
+      return quantizer->quantize(weights, *quantizer->prepare(statistics));
+    };
+    const QuantizedMatrix expected = solve(resident), result = solve(spilled);
+    CHECK(same_codes(result, expected));
+    CHECK(result.report.relative_error == expected.report.relative_error);
+    CHECK(result.report.strength == expected.report.strength);
+  }
+  const auto W_there = std::as_const(weights).view();
+  CHECK(quadratic_form(context, W_there, spilled.second_sums(), ProductType::BFloat16) ==
+        quadratic_form(context, W_there, resident.second_sums(), ProductType::BFloat16));
 }
 
 TEST_CASE("matrices of several panels end with the CPU's objective") {

@@ -232,7 +232,7 @@ TEST_CASE("weights that are carried ahead are those that are copied when they ar
   }
 }
 
-TEST_CASE("hidden states that the limit has no room for are spilled, with the same bytes") {
+TEST_CASE("hidden states and sums that the limit has no room for are spilled, with the same bytes") {
   const auto roomy = walk_device();
   if (!roomy) return;
   const auto tight = walk_device({.device = 0, .memory_limit = Index{200} << 20});
@@ -247,11 +247,17 @@ TEST_CASE("hidden states that the limit has no room for are spilled, with the sa
   const RunPlan plan = plan_over(cpu, scene.model, scene.recipe, 6, 24, tight.get());
   CHECK(plan.device.name == tight->name());
   CHECK(plan.device.resident == 0);  // less than what is set aside for the rest
-  CHECK(plan_over(cpu, scene.model, scene.recipe, 6, 24, roomy.get()).device.resident == 6 * 24);
+  for (const PlannedStage& stage : plan.blocks[0]) CHECK(stage.spill_sums);
+  CHECK(plan.device.sums_bytes == 4 * 4 * 88 * 88);  // H, D and the same held out, of the widest inputs
+  CHECK(plan.memory.statistics == plan.device.sums_bytes);
+  const RunPlan at_ease = plan_over(cpu, scene.model, scene.recipe, 6, 24, roomy.get());
+  CHECK(at_ease.device.resident == 6 * 24);
+  CHECK(at_ease.device.sums_bytes == 0);
+  for (const PlannedStage& stage : at_ease.blocks[0]) CHECK(!stage.spill_sums);
   CHECK(same(scene.walk(tight.get()), scene.walk(roomy.get())));
 }
 
-TEST_CASE("where a solve finds too little memory hidden states make room, and the report says so") {
+TEST_CASE("where a solve finds too little memory hidden states and sums make room, and the report says so") {
   const Index limit = Index{512} << 20;
   const auto held = device_context({.device = 0, .memory_limit = limit});
   if (!held) return;
@@ -267,29 +273,31 @@ TEST_CASE("where a solve finds too little memory hidden states make room, and th
     Walk<Cuda>({cpu, context}, scene.model, plan, scene.ids.view(), Reading::WhenAsked, output, meter).run();
     return output;
   };
-  const auto short_of_memory = [](const Kept& kept) {
+  const auto says = [](const Kept& kept, const std::string& what) {
     for (const auto& [module, matrix] : kept.matrices)
       for (const std::string& note : matrix.report.notes)
-        if (note.find("the device's memory was short") == 0) return true;
+        if (note.find("the device's memory was short: " + what) == 0) return true;
     return false;
   };
   const Index before = context.memory_in_use();
   const Kept expected = walk();
-  CHECK(!short_of_memory(expected));
+  CHECK(!says(expected, ""));
   const Index used = context.memory_peak() - before;
-  bool said = false, refused = false;
+  bool hidden_moved = false, sums_moved = false, refused = false;
   for (Index left = used - used / 32; left > 0 && !refused; left -= used / 32) {
     const Ballast ballast(context, limit - before - left);
     try {
       const Kept kept = walk();
       CHECK(Apart(expected, kept).objective <= 1e-4);
-      said = said || short_of_memory(kept);
+      hidden_moved = hidden_moved || says(kept, "hidden states");
+      sums_moved = sums_moved || says(kept, "the sums");
     } catch (const Error& error) {
       CHECK(error.status() == Status::OutOfMemory);
       refused = true;
     }
   }
-  CHECK(said);
+  CHECK(hidden_moved);
+  CHECK(sums_moved);
   CHECK(refused);
 }
 

@@ -112,7 +112,8 @@ TEST_CASE("the second update is that of explicit inverses") {
   for (Index i = 0; i < 26; ++i)
     for (Index j = 0; j < 26; ++j) D(i, j) *= layer.H()(i, i);
   const Matrix<double> P = naive_p(D, system.Hd, 0.25);
-  const Matrix<double> T = second_update_matrix(layer.context, std::as_const(D).view(), std::as_const(system.U).view());
+  const Matrix<double> T =
+      second_update_matrix(layer.context, SpillableMatrix<double>(layer.context, D), std::as_const(system.U).view());
 
   // Column by column, the paper's equation 15.
   Matrix<double> V = layer.W, values(5, 26);
@@ -160,7 +161,8 @@ TEST_CASE("with a second update the loss is still exact, and kept columns end wh
   for (Index i = 0; i < 26; ++i)
     for (Index j = 0; j < 26; ++j) D(i, j) *= layer.H()(i, i);
   const Matrix<double> P = naive_p(D, system.Hd, 0.5);
-  const Matrix<double> T = second_update_matrix(layer.context, std::as_const(D).view(), std::as_const(system.U).view());
+  const Matrix<double> T =
+      second_update_matrix(layer.context, SpillableMatrix<double>(layer.context, D), std::as_const(system.U).view());
   const SecondTerm<double> second{std::as_const(T).view(), SecondMode::Pre, 0.5};
   for (Index columns : {0, 1, 20, 26})
     for (Index block : {1, 6, 26}) {

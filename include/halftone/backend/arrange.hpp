@@ -158,13 +158,16 @@ std::vector<double> diagonal(const Context<Cpu>&, MatrixView<const S> A) {
 }
 
 /// out(i, j) = scale · A(order[i], order[j]), and 0 where mask[order[j]] is set: a square matrix in solving order on
-/// both axes. A, out [n, n]; order [n] and mask [n] are on the host. out must not overlap A.
+/// both axes. Of A [n, n] are given the rows from `first_row` on, as many as there are: of out [n, n] the rows that are
+/// made of them are set. order [n] and mask [n] are on the host. out must not overlap A.
 template <class S>
-void gather_square(const Context<Cpu>& context, std::type_identity_t<MatrixView<const S>> A, const std::int32_t* order,
-                   const std::uint8_t* mask, S scale, MatrixView<S> out) {
+void gather_square(const Context<Cpu>& context, std::type_identity_t<MatrixView<const S>> A, Index first_row,
+                   const std::int32_t* order, const std::uint8_t* mask, S scale, MatrixView<S> out) {
   parallel_pieces(context.threads(), out.rows, detail::rows_of_unit(out.cols), [&](Index first, Index last) {
     for (Index i = first; i < last; ++i) {
-      const S* from = A.row(order[i]);
+      const Index row = order[i] - first_row;
+      if (row < 0 || row >= A.rows) continue;
+      const S* from = A.row(row);
       S* to = out.row(i);
       for (Index j = 0; j < out.cols; ++j) to[j] = mask[order[j]] != 0 ? S(0) : scale * from[order[j]];
     }
@@ -211,13 +214,16 @@ std::vector<double> column_squares(const Context<Cpu>& context, MatrixView<const
 /// The system of a solve from symmetric H [n, n] (both triangles), on and above the diagonal of out [n, n]:
 ///   out(i, j) = scale · H(order[i], order[j]) for i < j, 0 where mask[order[i]] or mask[order[j]] is set;
 ///   out(i, i) = values[order[i]].
-/// Below the diagonal out keeps what it held. mask [n], values [n] and order [n] are on the host.
+/// Below the diagonal out keeps what it held. Of H are given the rows from `first_row` on, as of gather_square. mask
+/// [n], values [n] and order [n] are on the host.
 template <class S, class T>
-void gather_system(const Context<Cpu>& context, MatrixView<const S> H, const std::int32_t* order,
+void gather_system(const Context<Cpu>& context, MatrixView<const S> H, Index first_row, const std::int32_t* order,
                    const std::uint8_t* mask, const double* values, double scale, MatrixView<T> out) {
   parallel_pieces(context.threads(), out.rows, detail::rows_of_unit(out.cols), [&](Index first, Index last) {
     for (Index i = first; i < last; ++i) {
-      const S* from = H.row(order[i]);
+      const Index row = order[i] - first_row;
+      if (row < 0 || row >= H.rows) continue;
+      const S* from = H.row(row);
       T* to = out.row(i);
       to[i] = static_cast<T>(values[order[i]]);
       const double row_scale = mask[order[i]] != 0 ? 0.0 : scale;

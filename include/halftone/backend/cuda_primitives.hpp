@@ -44,8 +44,8 @@ std::optional<Position> find_nonfinite(const Context<Cuda>& context, MatrixView<
 template <class S>
 std::vector<double> diagonal(const Context<Cuda>& context, MatrixView<const S> A);
 template <class S>
-void gather_square(const Context<Cuda>& context, std::type_identity_t<MatrixView<const S>> A, const std::int32_t* order,
-                   const std::uint8_t* mask, S scale, MatrixView<S> out);
+void gather_square(const Context<Cuda>& context, std::type_identity_t<MatrixView<const S>> A, Index first_row,
+                   const std::int32_t* order, const std::uint8_t* mask, S scale, MatrixView<S> out);
 template <class S>
 void set_zero(const Context<Cuda>& context, MatrixView<S> A);
 template <class S>
@@ -53,7 +53,7 @@ void clear_lower(const Context<Cuda>& context, MatrixView<S> A);
 template <class S>
 std::vector<double> column_squares(const Context<Cuda>& context, MatrixView<const S> A);
 template <class S, class T>
-void gather_system(const Context<Cuda>& context, MatrixView<const S> H, const std::int32_t* order,
+void gather_system(const Context<Cuda>& context, MatrixView<const S> H, Index first_row, const std::int32_t* order,
                    const std::uint8_t* mask, const double* values, double scale, MatrixView<T> out);
 
 /// On the device a row's sum stays there until value() asks: adding waits for nothing.

@@ -1,104 +1,12 @@
 // Numbers of every token of a stream: as many as fit in the memory of the backend, the others on the host.
 #pragma once
 
-#include <algorithm>  // clamp, copy_n
-#include <type_traits>
-#include <utility>  // move
-
-#include "halftone/backend/cpu.hpp"
+#include "halftone/backend/spillable_matrix.hpp"
 
 namespace halftone {
 
-/// [tokens, width]: the first `resident` rows are where the backend computes, the others in host memory. On the CPU all
-/// are resident. The context must outlive it.
+/// [tokens, width].
 template <class S, class Backend = Cpu>
-class TokenMatrix {
- public:
-  using Matrix = typename Backend::template Matrix<S>;
-
-  TokenMatrix() = default;
-  /// Uninitialised. `resident`: any number, of which 0 .. tokens count.
-  TokenMatrix(const Context<Backend>& context, Index tokens, Index width, Index resident) : context_(&context) {
-    resident = clamped(resident, tokens);
-    here_ = context.template allocate<S>(resident, width);
-    spilled_ = context.template allocate_host<S>(tokens - resident, width);
-  }
-  /// From a matrix of the host.
-  TokenMatrix(const Context<Backend>& context, halftone::Matrix<S> host, Index resident) : context_(&context) {
-    if constexpr (on_host) {
-      here_ = std::move(host);
-    } else {
-      resident = clamped(resident, host.rows());
-      here_ = context.upload(std::as_const(host).view().middle_rows(0, resident));
-      spilled_ = context.template allocate_host<S>(host.rows() - resident, host.cols());
-      std::copy_n(host.row(resident), spilled_.size(), spilled_.data());
-    }
-  }
-
-  Index rows() const { return here_.rows() + spilled_.rows(); }
-  Index cols() const { return here_.cols(); }
-  bool empty() const { return rows() == 0; }
-
-  /// Rows [first, first + count) in their place; without data where any of them is spilled.
-  MatrixView<S> in_place(Index first, Index count) {
-    return first + count <= here_.rows() ? here_.view().middle_rows(first, count) : MatrixView<S>();
-  }
-  MatrixView<const S> in_place(Index first, Index count) const {
-    return first + count <= here_.rows() ? here_.view().middle_rows(first, count) : MatrixView<const S>();
-  }
-  /// Rows [first, first + count) where all of them are spilled; else without data.
-  MatrixView<const S> spilled(Index first, Index count) const {
-    return first >= here_.rows() && spilled_.rows() > 0 ? spilled_.view().middle_rows(first - here_.rows(), count)
-                                                        : MatrixView<const S>();
-  }
-  /// Copies what is in rows from `first` on and columns from `column` on to a matrix of the backend.
-  void load(Index first, Index column, MatrixView<S> to) const {
-    const Index near = resident_of(first, to.rows), place = first + near - here_.rows();
-    if (near > 0)
-      context_->transfer(here_.view().block(first, column, near, to.cols), to.middle_rows(0, near), Transfer::Within);
-    if (near < to.rows)
-      context_->transfer(spilled_.view().block(place, column, to.rows - near, to.cols),
-                         to.middle_rows(near, to.rows - near), Transfer::FromHost);
-  }
-  /// Copies whole rows of a matrix of the backend to those from `first` on.
-  void store(Index first, MatrixView<const S> from) {
-    const Index near = resident_of(first, from.rows), place = first + near - here_.rows();
-    if (near > 0)
-      context_->transfer(from.middle_rows(0, near), here_.view().middle_rows(first, near), Transfer::Within);
-    if (near < from.rows)
-      context_->transfer(from.middle_rows(near, from.rows - near), spilled_.view().middle_rows(place, from.rows - near),
-                         Transfer::ToHost);
-  }
-
-  /// Moves what is resident to the host. False if there was nothing to move.
-  bool spill() {
-    if (on_host || here_.rows() == 0) return false;
-    TokenMatrix moved(*context_, rows(), cols(), 0);
-    context_->transfer(std::as_const(here_).view(), moved.spilled_.view().middle_rows(0, here_.rows()),
-                       Transfer::ToHost);
-    std::copy_n(spilled_.data(), spilled_.size(), moved.spilled_.row(here_.rows()));
-    *this = std::move(moved);
-    return true;
-  }
-
-  /// All of it. Throws Status::InvalidArgument where a part is spilled.
-  const Matrix& whole() const {
-    require(spilled_.empty(), Status::InvalidArgument, "stream: ", spilled_.rows(), " of ", rows(),
-            " tokens are in host memory, wanted none");
-    return here_;
-  }
-
- private:
-  static constexpr bool on_host = std::is_same_v<Matrix, halftone::Matrix<S>>;
-  static Index clamped(Index resident, Index tokens) {
-    return on_host ? tokens : std::clamp<Index>(resident, 0, tokens);
-  }
-  /// How many of rows [first, first + count) are resident.
-  Index resident_of(Index first, Index count) const { return std::clamp<Index>(here_.rows() - first, 0, count); }
-
-  const Context<Backend>* context_ = nullptr;
-  Matrix here_;
-  typename Backend::template HostMatrix<S> spilled_;
-};
+using TokenMatrix = SpillableMatrix<S, Backend>;
 
 }  // namespace halftone

@@ -41,6 +41,7 @@ struct PlannedMatrix {
 struct PlannedStage {
   int stage = 0;                    ///< index into the block program's stages
   Moments moments = Moments::None;  ///< the most that any of its matrices needs
+  bool spill_sums = false;          ///< its sums are in host memory while its matrices are solved on a device
   std::vector<PlannedMatrix> matrices;
 };
 
@@ -66,6 +67,7 @@ struct DevicePlan {
   std::string name;        ///< empty: the CPU alone
   Index memory_limit = 0;  ///< bytes of its memory that the run takes at most
   Index fixed_bytes = 0;   ///< for weights, statistics, solver and one chunk of tokens
+  Index sums_bytes = 0;    ///< of the sums of a stage that are spilled to the host while it is solved; 0: none are
   Index token_bytes = 0;   ///< for the hidden states of a token, of all streams
   Index resident = 0;  ///< tokens whose hidden states stay on the device; those of the others are spilled to the host
 };

@@ -6,6 +6,7 @@
 
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/spillable_matrix.hpp"
 
 namespace halftone {
 
@@ -58,10 +59,31 @@ double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, de
   });
 }
 
-/// tr((Q − W) H (Q − W)ᵀ): with H = XᵀX the squared output error ‖X (Q − W)ᵀ‖². Q, W [out, in], H [in, in].
+/// The same, to the last bit, of a matrix that may be spilled: its blocks are brought in as they are used.
 template <class S, class Backend>
-double quadratic_error(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W,
-                       detail::ViewOf<S> H) {
+double quadratic_form(const Context<Backend>& context, MatrixView<const S> A, const SpillableMatrix<S, Backend>& H,
+                      ProductType products = ProductType::Float) {
+  if (H.all_resident()) return quadratic_form(context, A, H.whole().view(), products);
+  typename Backend::template Matrix<S> room;
+  if constexpr (may_round<S, Backend>) {
+    if (products == ProductType::BFloat16) {
+      const auto left = rounded_to_bfloat(context, A);
+      return detail::quadratic_sum(context, A, [&](Index first, Index count, Index b, MatrixView<S> P) {
+        const auto right = rounded_to_bfloat(context, H.block(first, b, count, P.cols, room));
+        gemm(context, Transpose::No, Transpose::No, left.view().middle_cols(first, count), right.view(), false, P);
+      });
+    }
+  }
+  return detail::quadratic_sum(context, A, [&](Index first, Index count, Index b, MatrixView<S> P) {
+    gemm(context, Transpose::No, Transpose::No, S(1), A.middle_cols(first, count),
+         H.block(first, b, count, P.cols, room), S(0), P);
+  });
+}
+
+/// tr((Q − W) H (Q − W)ᵀ): with H = XᵀX the squared output error ‖X (Q − W)ᵀ‖². Q, W [out, in], H [in, in].
+/// H: a matrix, a view, or a SpillableMatrix.
+template <class S, class Backend, class Moments>
+double quadratic_error(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W, const Moments& H) {
   auto difference = context.copy(Q);
   add_scaled(context, difference.view(), S(-1), W);
   return quadratic_form(context, std::as_const(difference).view(), H);
@@ -80,10 +102,10 @@ inline double relative_error(double error, double reference) {
   return error == 0 && reference == 0 ? 0 : error / reference;
 }
 
-/// tr((Q − W) H (Q − W)ᵀ) / tr(W H Wᵀ).
-template <class S, class Backend>
+/// tr((Q − W) H (Q − W)ᵀ) / tr(W H Wᵀ). H as of quadratic_error.
+template <class S, class Backend, class Moments>
 double relative_output_error(const Context<Backend>& context, MatrixView<const S> Q, detail::ViewOf<S> W,
-                             detail::ViewOf<S> H) {
+                             const Moments& H) {
   return relative_error(quadratic_error(context, Q, W, H), quadratic_form(context, W, H));
 }
 

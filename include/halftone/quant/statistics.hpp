@@ -8,6 +8,7 @@
 
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/spillable_matrix.hpp"
 #include "halftone/core/matrix.hpp"
 
 namespace halftone {
@@ -55,6 +56,7 @@ template <class S, class Backend = Cpu>
 class InputStatistics {
  public:
   using BackendMatrix = typename Backend::template Matrix<S>;
+  using Sums = SpillableMatrix<S, Backend>;
 
   /// `width`: columns of X, the `in` of the matrices of the stage. `products`: what batches in S are multiplied as;
   /// BFloat16 gives the moments of the rounded inputs, D those of the rounded differences. The context must outlive the
@@ -85,6 +87,9 @@ class InputStatistics {
   void add_held_out(MatrixView<const S> X, MatrixView<const S> X_fp);
   /// Adds another's sums. Throws Status::ShapeMismatch where width or moments differ.
   void merge(const InputStatistics& other);
+  /// Moves the sums to host memory, from where solvers take them strip by strip; nothing can be added any more. False
+  /// if there was nothing to move: on the CPU, a second time.
+  bool spill();
 
   const Context<Backend>& context() const { return *context_; }
   Index width() const { return width_; }
@@ -93,9 +98,12 @@ class InputStatistics {
   /// What batches were multiplied as. Solvers do the same in what corrects columns far behind and in their reports.
   ProductType products() const { return products_; }
   /// Σ xᵀx [in, in], both triangles. Throws Status::InvalidArgument if moments() is None.
-  const BackendMatrix& second_moments() const;
+  const Sums& second_sums() const;
   /// Σ (x_fp − x)ᵀ x [in, in]; row: deviating channel, column: channel of X. Needs Moments::Cross.
-  const BackendMatrix& cross_moments() const;
+  const Sums& cross_sums() const;
+  /// The same as whole matrices of the backend. Throw Status::InvalidArgument where they were spilled, too.
+  const BackendMatrix& second_moments() const { return second_sums().whole(); }
+  const BackendMatrix& cross_moments() const { return cross_sums().whole(); }
   /// The sums over held-out tokens alone, which are in the others too; null if no token was held out.
   const InputStatistics* held_out() const {
     return held_out_.empty() || held_out_.front().tokens() == 0 ? nullptr : &held_out_.front();
@@ -104,6 +112,7 @@ class InputStatistics {
  private:
   template <class T>
   void check_batch(MatrixView<const T> X, const char* what) const;
+  void require_resident() const;
   void add_second(MatrixView<const S> X);
   void add_cross(MatrixView<const S> difference, MatrixView<const S> X);
 
@@ -111,8 +120,8 @@ class InputStatistics {
   Index width_ = 0, tokens_ = 0;
   Moments moments_;
   ProductType products_ = ProductType::Float;
-  mutable BackendMatrix H_;  // upper triangle until asked for: mirroring costs n² and is not done for every batch
-  BackendMatrix D_;
+  mutable Sums H_;  // upper triangle until asked for: mirroring costs n² and is not done for every batch
+  Sums D_;
   typename Backend::template Matrix<BFloat16> rounded_;  // a batch
   std::vector<InputStatistics> held_out_;                // one or none
   mutable detail::OnceDone mirrored_;
@@ -130,7 +139,7 @@ InputStatistics<S, Backend>::InputStatistics(const Context<Backend>& context, In
   const auto zeros = [&] {
     auto sums = context.template allocate<S>(width, width);
     set_zero(context, sums.view());
-    return sums;
+    return Sums(context, std::move(sums));
   };
   if (moments != Moments::None) H_ = zeros();
   if (moments >= Moments::Cross) D_ = zeros();
@@ -149,15 +158,15 @@ InputStatistics<S, Backend> InputStatistics<S, Backend>::from_sums(const Context
   InputStatistics statistics(context, width, Moments::None, products);
   statistics.moments_ = D.empty() ? Moments::Second : Moments::Cross;
   statistics.tokens_ = tokens;
-  statistics.H_ = std::move(H);
-  statistics.D_ = std::move(D);
-  const auto check = [&](const BackendMatrix& sums) {
-    const auto bad = find_nonfinite(context, sums.view());
+  statistics.H_ = Sums(context, std::move(H));
+  statistics.D_ = Sums(context, std::move(D));
+  const auto check = [&](const Sums& sums) {
+    const auto bad = find_nonfinite(context, sums.whole().view());
     if (bad)
       fail(Status::InvalidData, "input statistics: the sum at row ", bad->row, ", column ", bad->column,
            " is not finite");
   };
-  check(statistics.second_moments());
+  check(statistics.second_sums());
   check(statistics.D_);
   for (double value : diagonal(context, statistics.second_moments().view()))
     require(value >= 0, Status::InvalidData, "input statistics: a diagonal element of H is ", value,
@@ -193,12 +202,18 @@ void InputStatistics<S, Backend>::check_batch(MatrixView<const T> X, const char*
 }
 
 template <class S, class Backend>
+void InputStatistics<S, Backend>::require_resident() const {
+  require(H_.all_resident(), Status::InvalidArgument,
+          "input statistics: the sums were spilled to host memory, nothing can be added");
+}
+
+template <class S, class Backend>
 void InputStatistics<S, Backend>::add_second(MatrixView<const S> X) {
   if (moments_ != Moments::None) {
     if (products_ == ProductType::Float) {
-      gemm_upper(*context_, Transpose::Yes, Transpose::No, S(1), X, X, S(1), H_.view());
+      gemm_upper(*context_, Transpose::Yes, Transpose::No, S(1), X, X, S(1), H_.whole().view());
     } else if constexpr (may_round<S, Backend>) {
-      add_squares(*context_, rounded_to_bfloat(*context_, X, rounded_), H_.view());
+      add_squares(*context_, rounded_to_bfloat(*context_, X, rounded_), H_.whole().view());
     }
   }
   mirrored_.reset();
@@ -208,16 +223,17 @@ void InputStatistics<S, Backend>::add_second(MatrixView<const S> X) {
 template <class S, class Backend>
 void InputStatistics<S, Backend>::add_cross(MatrixView<const S> difference, MatrixView<const S> X) {
   if (products_ == ProductType::Float) {
-    gemm(*context_, Transpose::Yes, Transpose::No, S(1), difference, X, S(1), D_.view());
+    gemm(*context_, Transpose::Yes, Transpose::No, S(1), difference, X, S(1), D_.whole().view());
   } else if constexpr (may_round<S, Backend>) {
     const auto left = rounded_to_bfloat(*context_, difference);
     gemm(*context_, Transpose::Yes, Transpose::No, left.view(), rounded_to_bfloat(*context_, X, rounded_), true,
-         D_.view());
+         D_.whole().view());
   }
 }
 
 template <class S, class Backend>
 void InputStatistics<S, Backend>::add(MatrixView<const S> X) {
+  require_resident();
   check_batch(X, "X");
   add_second(X);
 }
@@ -225,14 +241,16 @@ void InputStatistics<S, Backend>::add(MatrixView<const S> X) {
 template <class S, class Backend>
 template <class T>
 requires(sizeof(T) == 2) void InputStatistics<S, Backend>::add(MatrixView<const T> X) {
+  require_resident();
   check_batch(X, "X");
-  if (moments_ != Moments::None) add_squares(*context_, X, H_.view());
+  if (moments_ != Moments::None) add_squares(*context_, X, H_.whole().view());
   mirrored_.reset();
   tokens_ += X.rows;
 }
 
 template <class S, class Backend>
 void InputStatistics<S, Backend>::add(MatrixView<const S> X, MatrixView<const S> X_fp) {
+  require_resident();
   check_batch(X, "X");
   check_batch(X_fp, "the full-precision X");
   require(X.rows == X_fp.rows, Status::ShapeMismatch, "input statistics: X has ", X.rows,
@@ -258,22 +276,34 @@ void InputStatistics<S, Backend>::merge(const InputStatistics& other) {
   require(width_ == other.width_ && moments_ == other.moments_, Status::ShapeMismatch,
           "input statistics: merging width ", other.width_, " with moments ", static_cast<int>(other.moments_),
           " into width ", width_, " with moments ", static_cast<int>(moments_));
-  if (moments_ != Moments::None) add_scaled(*context_, H_.view(), S(1), other.second_moments().view());
-  if (moments_ >= Moments::Cross) add_scaled(*context_, D_.view(), S(1), other.cross_moments().view());
+  require_resident();
+  if (moments_ != Moments::None) add_scaled(*context_, H_.whole().view(), S(1), other.second_moments().view());
+  if (moments_ >= Moments::Cross) add_scaled(*context_, D_.whole().view(), S(1), other.cross_moments().view());
   if (moments_ == Moments::HeldOut) held_out_.front().merge(other.held_out_.front());
   mirrored_.reset();
   tokens_ += other.tokens_;
 }
 
 template <class S, class Backend>
-auto InputStatistics<S, Backend>::second_moments() const -> const BackendMatrix& {
+bool InputStatistics<S, Backend>::spill() {
+  if (moments_ == Moments::None) return false;
+  second_sums();  // both triangles
+  rounded_ = {};
+  bool moved = H_.spill();
+  moved = D_.spill() || moved;
+  for (InputStatistics& held_out : held_out_) moved = held_out.spill() || moved;
+  return moved;
+}
+
+template <class S, class Backend>
+auto InputStatistics<S, Backend>::second_sums() const -> const Sums& {
   require(moments_ != Moments::None, Status::InvalidArgument, "input statistics: no second moments were kept");
-  mirrored_.run([&] { mirror_upper(*context_, H_.view()); });
+  mirrored_.run([&] { mirror_upper(*context_, H_.whole().view()); });
   return H_;
 }
 
 template <class S, class Backend>
-auto InputStatistics<S, Backend>::cross_moments() const -> const BackendMatrix& {
+auto InputStatistics<S, Backend>::cross_sums() const -> const Sums& {
   require(moments_ >= Moments::Cross, Status::InvalidArgument, "input statistics: no cross moments were kept");
   return D_;
 }

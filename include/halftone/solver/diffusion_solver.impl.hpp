@@ -43,9 +43,9 @@ auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scala
   Prepared prepared{
       factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping, panel), {}, {}, {}};
   if (options_.target.target == Target::Alpha && prepared.factored) {
-    prepared.T = second_update_matrix(prepared, statistics.cross_moments().view());
+    prepared.T = second_update_matrix(prepared, statistics.cross_sums());
     if (options_.target.alpha.automatic && statistics.held_out() != nullptr)
-      prepared.learnt = second_update_matrix(prepared, learnt_cross_moments(statistics).view());
+      prepared.learnt = second_update_matrix(prepared, learnt_cross_sums(statistics));
   }
   if (options_.refine.refine > 0 && prepared.factored) prepared.damped = damped_moments(prepared);
   return prepared;
@@ -67,7 +67,7 @@ double DiffusionSolver<Scalar, Backend>::strength_for(MatrixView<const Scalar> W
   const InputStatistics<Scalar, Backend>* held_out = moments.statistics->held_out();
   if (held_out == nullptr || !moments.factored) return 0;
   if (options_.target.target == Target::Shift) {
-    const auto M = shift_of_weights(moments, W, learnt_cross_moments(*moments.statistics).view());
+    const auto M = shift_of_weights(moments, W, learnt_cross_sums(*moments.statistics));
     return held_out_strength(context, W, std::as_const(M).view(), *held_out);
   }
   // Without rounding the second update takes W to W (I − α P)⁻¹, to first order W + α W P.
@@ -280,7 +280,7 @@ QuantizedMatrix DiffusionSolver<Scalar, Backend>::finished(const Grids& grids, M
 template <class Scalar, class Backend>
 double DiffusionSolver<Scalar, Backend>::error_of(MatrixView<const Scalar> W, BackendMatrix values,
                                                   const Prepared& moments, std::optional<double> loss) const {
-  const auto H = moments.statistics->second_moments().view();
+  const auto& H = moments.statistics->second_sums();
   const double reference = quadratic_form(*context_, W, H, moments.statistics->products());
   add_scaled(*context_, values.view(), Scalar(-1), W);
   if (moments.report.dead_columns > 0) clear_columns(*context_, values.view(), moments.diagonal.dead.data());

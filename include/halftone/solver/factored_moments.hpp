@@ -50,14 +50,15 @@ template <class T, class S, class Backend>
 typename Backend::template Matrix<T> damped_system(const FactoredMoments<S, Backend>& moments,
                                                    const std::vector<std::int32_t>& order, double damping) {
   const auto& context = moments.statistics->context();
-  const auto& H = moments.statistics->second_moments();
   const double added = damping * moments.diagonal.mean * moments.scale;
   std::vector<double> diagonal = moments.diagonal.values;
   for (std::size_t i = 0; i < diagonal.size(); ++i)
     diagonal[i] = moments.diagonal.dead[i] != 0 ? 1 + added : diagonal[i] * moments.scale + added;
-  auto system = context.template allocate<T>(H.rows(), H.cols());
-  gather_system(context, H.view(), order.data(), moments.diagonal.dead.data(), diagonal.data(), moments.scale,
-                system.view());
+  auto system = context.template allocate<T>(moments.width(), moments.width());
+  moments.statistics->second_sums().each_strip([&](Index first, MatrixView<const S> H) {
+    gather_system(context, H, first, order.data(), moments.diagonal.dead.data(), diagonal.data(), moments.scale,
+                  system.view());
+  });
   return system;
 }
 

@@ -47,7 +47,11 @@ InputDiagonal input_diagonal(std::string_view who, const InputStatistics<S, Back
   require(statistics.moments() != Moments::None, Status::InvalidArgument, who,
           ": the statistics hold no second moments of the inputs, wanted H");
   require(statistics.tokens() > 0, Status::InvalidArgument, who, ": the statistics hold 0 tokens, wanted 1 or more");
-  std::vector<double> values = diagonal(statistics.context(), statistics.second_moments().view());
+  std::vector<double> values;
+  statistics.second_sums().each_strip([&](Index first, MatrixView<const S> rows) {
+    for (const double value : diagonal(statistics.context(), rows.middle_cols(first, rows.rows)))
+      values.push_back(value);
+  });
   for (std::size_t i = 0; i < values.size(); ++i)
     require(std::isfinite(values[i]), Status::InvalidData, who, ": the squared inputs of column ", i,
             " overflow: their sum is ", values[i]);

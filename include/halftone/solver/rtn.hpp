@@ -94,7 +94,7 @@ QuantizedMatrix RtnSolver<Scalar, Backend>::quantize(MatrixView<const Scalar> W,
   const auto rounded = std::as_const(Q).view();
   result.report.relative_error =
       prepared.statistics != nullptr
-          ? relative_output_error(*context_, rounded, W, prepared.statistics->second_moments().view())
+          ? relative_output_error(*context_, rounded, W, prepared.statistics->second_sums())
           : relative_error(squared_distance(*context_, rounded, W), inner_product(*context_, W, W));
   result.report.seconds = seconds_since(start);
   return result;

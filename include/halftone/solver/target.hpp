@@ -14,6 +14,7 @@
 
 #include "halftone/backend/arrange.hpp"
 #include "halftone/backend/linear_algebra.hpp"
+#include "halftone/backend/spillable_matrix.hpp"
 #include "halftone/core/options.hpp"
 #include "halftone/quant/metrics.hpp"
 #include "halftone/solver/error_diffusion.hpp"
@@ -55,30 +56,49 @@ struct TargetOptions {
 /// D · scale in solving order on both axes, columns of dead inputs zero. D [in, in] by original column; [in, in]
 template <class S, class Backend>
 typename Backend::template Matrix<S> ordered_cross_moments(const FactoredMoments<S, Backend>& moments,
-                                                           std::type_identity_t<MatrixView<const S>> D) {
+                                                           const SpillableMatrix<S, Backend>& D) {
   const auto& context = moments.statistics->context();
   auto ordered = context.template allocate<S>(moments.width(), moments.width());
-  gather_square(context, D, moments.order.data(), moments.diagonal.dead.data(), static_cast<S>(moments.scale),
-                ordered.view());
+  D.each_strip([&](Index first, MatrixView<const S> rows) {
+    gather_square(context, rows, first, moments.order.data(), moments.diagonal.dead.data(),
+                  static_cast<S>(moments.scale), ordered.view());
+  });
   return ordered;
 }
 template <class S, class Backend>
 typename Backend::template Matrix<S> ordered_cross_moments(const FactoredMoments<S, Backend>& moments) {
-  return ordered_cross_moments(moments, moments.statistics->cross_moments().view());
+  return ordered_cross_moments(moments, moments.statistics->cross_sums());
+}
+
+/// W D [out, in]; strips of D that are brought in are added up in their order.
+template <class S, class Backend>
+typename Backend::template Matrix<S> times_cross_sums(const Context<Backend>& context, MatrixView<const S> W,
+                                                      const SpillableMatrix<S, Backend>& D) {
+  auto product = context.template allocate<S>(W.rows, D.cols());
+  D.each_strip([&](Index first, MatrixView<const S> rows) {
+    gemm(context, Transpose::No, Transpose::No, S(1), W.middle_cols(first, rows.rows), rows, S(first > 0),
+         product.view());
+  });
+  return product;
 }
 
 /// D over the tokens that were not held out, as large as D over all of them. [in, in]
 template <class S, class Backend>
-typename Backend::template Matrix<S> learnt_cross_moments(const InputStatistics<S, Backend>& statistics) {
+SpillableMatrix<S, Backend> learnt_cross_sums(const InputStatistics<S, Backend>& statistics) {
   const auto& context = statistics.context();
   const InputStatistics<S, Backend>& held_out = *statistics.held_out();
   const double tokens = static_cast<double>(statistics.tokens()),
                grown = tokens / (tokens - static_cast<double>(held_out.tokens()));
   auto D = context.template allocate<S>(statistics.width(), statistics.width());
   set_zero(context, D.view());
-  add_scaled(context, D.view(), static_cast<S>(grown), statistics.cross_moments().view());
-  add_scaled(context, D.view(), static_cast<S>(-grown), held_out.cross_moments().view());
-  return D;
+  const auto add = [&](double factor, const SpillableMatrix<S, Backend>& sums) {
+    sums.each_strip([&](Index first, MatrixView<const S> rows) {
+      add_scaled(context, D.view().middle_rows(first, rows.rows), static_cast<S>(factor), rows);
+    });
+  };
+  add(grown, statistics.cross_sums());
+  add(-grown, held_out.cross_sums());
+  return {context, std::move(D)};
 }
 
 /// The α or β that the held-out tokens ask for. Moving the weights W by s · M, M made of the other tokens alone,
@@ -87,10 +107,9 @@ typename Backend::template Matrix<S> learnt_cross_moments(const InputStatistics<
 template <class S, class Backend>
 double held_out_strength(const Context<Backend>& context, MatrixView<const S> W, MatrixView<const S> M,
                          const InputStatistics<S, Backend>& held_out) {
-  auto product = context.template allocate<S>(W.rows, W.cols);
-  gemm(context, Transpose::No, Transpose::No, S(1), W, held_out.cross_moments().view(), S(0), product.view());
-  const double gain = inner_product(context, std::as_const(product).view(), M);
-  const double cost = quadratic_form(context, M, held_out.second_moments().view());
+  const auto product = times_cross_sums(context, W, held_out.cross_sums());
+  const double gain = inner_product(context, product.view(), M);
+  const double cost = quadratic_form(context, M, held_out.second_sums());
   return cost > 0 ? std::clamp(gain / cost, 0.0, 1.0) : 0.0;
 }
 
@@ -99,28 +118,32 @@ template <class S, class Backend>
 double asymmetric_objective(const InputStatistics<S, Backend>& statistics, MatrixView<const S> W,
                             MatrixView<const S> Q) {
   const auto& context = statistics.context();
-  auto moved = context.copy(Q), product = context.template allocate<S>(W.rows, W.cols);
+  auto moved = context.copy(Q);
   add_scaled(context, moved.view(), S(-1), W);
-  gemm(context, Transpose::No, Transpose::No, S(1), W, statistics.cross_moments().view(), S(0), product.view());
+  const auto product = times_cross_sums(context, W, statistics.cross_sums());
   const auto difference = std::as_const(moved).view();
-  return quadratic_form(context, difference, statistics.second_moments().view()) -
-         2 * inner_product(context, std::as_const(product).view(), difference);
+  return quadratic_form(context, difference, statistics.second_sums()) -
+         2 * inner_product(context, product.view(), difference);
 }
 
 /// T = strict_upper(D Uᵀ), of which GPTQv2's P = α·T·U (equation 15: row j holds D[j, j+1:] · Hd[j+1:, j+1:]⁻¹). D and
 /// U [in, in] in solving order, U the factor of H · scale. A triangle of a triangular product, in³/3 flops, by blocks
 /// of columns J: T[:J.end, J] = D[:J.end, J.begin:] U[J, J.begin:]ᵀ.
 template <class S, class Backend>
-typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>& context, MatrixView<const S> D,
-                                                          MatrixView<const S> U, S scale = 1) {
+typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>& context,
+                                                          const SpillableMatrix<S, Backend>& D, MatrixView<const S> U,
+                                                          S scale = 1) {
   constexpr Index side = 256;
-  const Index n = D.rows;
+  const Index n = D.rows();
   auto T = context.template allocate<S>(n, n);
-  for (Index j = 0; j < n; j += side) {
-    const Index width = std::min(side, n - j), end = j + width;
-    gemm(context, Transpose::No, Transpose::Yes, scale, D.block(0, j, end, n - j), U.block(j, j, width, n - j), S(0),
-         T.view().block(0, j, end, width));
-  }
+  D.each_strip([&](Index first, MatrixView<const S> strip) {
+    for (Index j = 0; j < n; j += side) {
+      const Index width = std::min(side, n - j), rows = std::min(first + strip.rows, j + width) - first;
+      if (rows <= 0) continue;  // below the diagonal
+      gemm(context, Transpose::No, Transpose::Yes, scale, strip.block(0, j, rows, n - j), U.block(j, j, width, n - j),
+           S(0), T.view().block(first, j, rows, width));
+    }
+  });
   clear_lower(context, T.view());
   return T;
 }
@@ -128,20 +151,20 @@ typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>
 /// The same from D by original column. Where that is the solving order and every input alive no copy is made.
 template <class S, class Backend>
 typename Backend::template Matrix<S> second_update_matrix(const FactoredMoments<S, Backend>& moments,
-                                                          std::type_identity_t<MatrixView<const S>> D) {
+                                                          const SpillableMatrix<S, Backend>& D) {
   const auto& context = moments.statistics->context();
   const MatrixView<const S> U = moments.factor.view();
   if (moments.report.dead_columns == 0 && moments.order == natural_order(moments.width()))
     return second_update_matrix(context, D, U, static_cast<S>(moments.scale));
-  const auto ordered = ordered_cross_moments(moments, D);
-  return second_update_matrix(context, MatrixView<const S>(ordered.view()), U);
+  const SpillableMatrix<S, Backend> ordered(context, ordered_cross_moments(moments, D));
+  return second_update_matrix(context, ordered, U);
 }
 
 /// W D Hd⁻¹ [out, in], the whole way to the exact target (below). W [out, in] and D [in, in] by original column; Hd⁻¹
 /// is applied as Uᵀ U. Two products of out · in² multiply-adds beside W D. Zero where H was not factored.
 template <class S, class Backend>
 typename Backend::template Matrix<S> shift_of_weights(const FactoredMoments<S, Backend>& moments, MatrixView<const S> W,
-                                                      std::type_identity_t<MatrixView<const S>> D) {
+                                                      const SpillableMatrix<S, Backend>& D) {
   const auto& context = moments.statistics->context();
   auto product = context.template allocate<S>(W.rows, W.cols);
   set_zero(context, product.view());
@@ -165,7 +188,7 @@ typename Backend::template Matrix<S> shifted_weights(const FactoredMoments<S, Ba
                                                      S beta) {
   const auto& context = moments.statistics->context();
   auto values = context.copy(W);
-  const auto shift = shift_of_weights(moments, W, moments.statistics->cross_moments().view());
+  const auto shift = shift_of_weights(moments, W, moments.statistics->cross_sums());
   add_scaled(context, values.view(), beta, shift.view());
   return values;
 }
