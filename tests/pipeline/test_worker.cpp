@@ -118,7 +118,9 @@ RunPlan two_blocks() {
     PlannedMatrix planned;
     planned.matrix.module = module;
     planned.matrix.rows = planned.matrix.cols = 1;
-    plan.blocks.push_back({{0, Moments::None, {planned}}});
+    PlannedStage stage;
+    stage.matrices.push_back(planned);
+    plan.blocks.push_back({stage});
   }
   return plan;
 }
