@@ -1,10 +1,11 @@
+// Trainables on the CPU, and what training on any backend may start from.
 #include "halftone/tune/trainable.hpp"
 
-#include "halftone/backend/arrange.hpp"
-#include "tune/trained_matrix.hpp"
+#include "tune/make_trainable.impl.hpp"
+#include "tune/row_loops.hpp"
 
 namespace halftone {
-
+namespace tune {
 namespace {
 
 constexpr const char* who = "tune";
@@ -71,24 +72,22 @@ void check_outliers(const QuantizedMatrix& start) {
 
 }  // namespace
 
-std::unique_ptr<Trainable> make_trainable(const Context<Cpu>& context, MatrixView<const float> target,
-                                          const QuantizedMatrix& start, const TrainableOptions& options) {
-  require_shape("the target", target.rows, target.cols, start.rows(), start.cols());
-  if (const auto bad = find_nonfinite(context, target))
-    fail(Status::InvalidData, who, ": a weight is not finite at row ", bad->row, ", column ", bad->column);
+void check_start(Index target_rows, Index target_cols, const QuantizedMatrix& start, const TrainableOptions& options) {
+  require_shape("the target", target_rows, target_cols, start.rows(), start.cols());
   require(options.margin >= 0 && options.margin <= 0.5, Status::InvalidArgument, who, ": option 'margin' is ",
           options.margin, ", wanted 0 .. 0.5");
   check_codes(start);
   std::visit([&](const auto& grid) { check_grid(grid, start.rows(), options.minimum_zero); }, start.grid);
   check_groups(start);
   check_outliers(start);
-  const bool sign_round = options.kind == TrainableKind::SignRound, lsq = options.kind == TrainableKind::Lsq;
-  require(!start.binary_coded() || !(sign_round || lsq), Status::Unsupported, who, ": option 'trainable' is '",
-          word_of(options.kind), "' for a binary-coded grid, wanted latent or scales");
-  if (start.binary_coded()) return tune::make_binary(context, target, start, options);
-  if (sign_round) return tune::make_sign_round(context, target, start, options);
-  if (lsq) return tune::make_lsq(context, target, start, options);
-  return tune::make_latent(context, target, start, options);
+  const bool latent = options.kind == TrainableKind::Latent || options.kind == TrainableKind::Scales;
+  require(!start.binary_coded() || latent, Status::Unsupported, who, ": option 'trainable' is '", word_of(options.kind),
+          "' for a binary-coded grid, wanted latent or scales");
 }
+
+}  // namespace tune
+
+template std::unique_ptr<Trainable> make_trainable(const Context<Cpu>&, MatrixView<const float>, const QuantizedMatrix&,
+                                                   const TrainableOptions&);
 
 }  // namespace halftone

@@ -1,91 +1,107 @@
-// What every trainable quantiser has in common: the result so far, its columns by group, outlier columns, and the
-// loops over rows.
+// A matrix in training. What differs between the kinds is a class that owns their parameters in the backend's memory
+// and hands out a struct of pointers, Kind::Rows, whose functions say what one group of one row does:
+//
+//   begin_group(r, g)             before the first step, where a kind needs it
+//   start(team, r, g, target)     latent numbers from the weights that the codes stand for
+//   encode_group(r, g)            moves the grid's parameters onto their bounds, and stores the grid that they mean
+//   encode(team, r, g, W)         the same of latent numbers: codes, and W where it is wanted
+//   add(team, r, g, dW)           adds to the gradients
+//
+// Rows never read each other. A backend runs them through start_rows, encode_rows and add_row_gradients.
 #pragma once
 
-#include "halftone/tune/trainable.hpp"
+#include "tune/binary.hpp"
+#include "tune/latent.hpp"
+#include "tune/lsq.hpp"
+#include "tune/outliers.hpp"
+#include "tune/sign_round.hpp"
 
 namespace halftone::tune {
 
-/// Columns [first, last) of one group, none of them an outlier.
-struct Segment {
-  Index group, first, last;
+/// How many grids there are.
+struct GridShape {
+  Index rows, groups;
 };
 
-/// Values and gradients of one kind, [rows, width].
-struct Parameters {
-  std::string_view name;
-  Matrix<float> values, gradients;
-  double rate;
+template <class Rows>
+concept BeginsGroups = requires(const Rows& rows) {
+  rows.begin_group(Index{0}, Index{0});
+};
 
-  Parameters(std::string_view its_name, Index rows, Index width, double its_rate, float value = 0)
-      : name(its_name), values(rows, width, value), gradients(rows, width, 0.0f), rate(its_rate) {}
-  ParameterGroup group() {
-    const auto size = static_cast<std::size_t>(values.size());
-    return {name, {values.data(), size}, {gradients.data(), size}, rate};
+/// What is left of a matrix when its numbers are with the backend: shapes of groups, names of types, report.
+inline QuantizedMatrix frame_of(const QuantizedMatrix& matrix) {
+  QuantizedMatrix frame;
+  if (matrix.binary_coded()) {
+    const BinaryGrid& grid = matrix.binary();
+    frame.grid = BinaryGrid{grid.bits, grid.group_size, grid.scale_type, {}, {}};
+  } else {
+    const UniformGrid& grid = matrix.uniform();
+    frame.grid = UniformGrid{grid.bits, grid.symmetric, grid.group_size, grid.scale_type, {}, {}};
   }
-};
-
-/// How far inside a cell latent numbers start at least, in steps of the grid: more than rounding in float moves them.
-inline constexpr float cell_margin = 0x1p-10f;
-
-/// The number nearest to `latent` in the cell of the integer `code`, code ± 1/2, at least `margin` (0 .. 1/2) and
-/// cell_margin from its edges.
-float into_cell(float latent, float code, double margin);
-
-/// The code that a latent number means: the nearest integer in 0 .. top, halves to even.
-inline float nearest_code(float latent, float top) {
-  const float code = round_half_even(latent);
-  return code < 0 ? 0 : code > top ? top : code;
+  frame.group_index = matrix.group_index;
+  frame.outliers.columns = matrix.outliers.columns;
+  frame.outliers.dtype = matrix.outliers.dtype;
+  frame.report = matrix.report;
+  return frame;
 }
 
-/// The type that rounding functions want. Throws Status::Unsupported for what no scale is stored in.
-ScaleType stored_type(DType type);
-
-/// The loops over rows. A derived class says how one row of θ becomes codes and grid, and what one row of dW means.
-class TrainedMatrix : public Trainable {
+template <class Backend, template <class> class Kind>
+class TrainedMatrix final : public Trainable {
  public:
-  TrainedMatrix(const Context<Cpu>& context, const QuantizedMatrix& start, const TrainableOptions& options);
+  TrainedMatrix(const Context<Backend>& context, MatrixView<const float> target, const QuantizedMatrix& start,
+                const TrainableOptions& options)
+      : context_(&context),
+        frame_(frame_of(start)),
+        columns_(context, start),
+        codes_(context.upload(start.codes.view())),
+        outliers_(context, start, options),
+        kind_(context, target, start, options),
+        groups_(start.groups()) {
+    start_rows(context, grids(), kind_rows(), target, static_cast<float>(options.margin));
+  }
 
-  Index rows() const final { return now_.rows(); }
-  Index cols() const final { return now_.cols(); }
-  std::vector<ParameterGroup> parameters() final;
-  void forward(MatrixView<float> W) final;
-  void backward(MatrixView<const float> dW) final;
-  QuantizedMatrix result() final;
+  Index rows() const override { return codes_.rows(); }
+  Index cols() const override { return codes_.cols(); }
 
- protected:
-  /// The kinds of parameters that the class adds to those of outlier columns.
-  virtual std::vector<Parameters*> own_parameters() = 0;
-  /// Moves row r of θ onto its bounds, and writes its codes and grid into now().
-  virtual void encode_row(Index r) = 0;
-  /// Adds to the gradients of row r. now() is that of the last encode_row. dW [in]
-  virtual void add_gradients(Index r, const float* dW) = 0;
-
-  QuantizedMatrix& now() { return now_; }
-  const std::vector<Segment>& segments() const { return segments_; }
-  const Context<Cpu>& context() const { return *context_; }
+  std::vector<ParameterGroup> parameters() override {
+    std::vector<ParameterGroup> groups;
+    for (Parameters<Backend>* parameters : kind_.parameters()) groups.push_back(parameters->group());
+    if (outliers_.trained()) groups.push_back(outliers_.parameters().group());
+    return groups;
+  }
+  void forward(MatrixView<float> W) override {
+    require_shape("W", W.rows, W.cols);
+    encode(W);
+  }
+  void backward(MatrixView<const float> dW) override {
+    require_shape("dW", dW.rows, dW.cols);
+    add_row_gradients(*context_, grids(), kind_rows(), outliers_.rows(), dW);
+  }
+  QuantizedMatrix result() override {
+    encode({});
+    QuantizedMatrix matrix = frame_;
+    matrix.codes = context_->download(std::as_const(codes_).view());
+    kind_.to(*context_, matrix);
+    outliers_.to(*context_, matrix.outliers);
+    return matrix;
+  }
 
  private:
-  void encode_outliers(Index r);
-  void decode_row(Index r, float* W) const;
+  typename Kind<Backend>::Rows kind_rows() { return kind_.rows(columns_.runs(), codes_.view()); }
+  GridShape grids() const { return {rows(), groups_}; }
+  void encode(MatrixView<float> W) { encode_rows(*context_, grids(), kind_rows(), outliers_.rows(), W); }
+  void require_shape(const char* what, Index got_rows, Index got_cols) const {
+    require(got_rows == rows() && got_cols == cols(), Status::ShapeMismatch, "tune: ", what, " is ", got_rows, " x ",
+            got_cols, ", wanted ", rows(), " x ", cols());
+  }
 
-  const Context<Cpu>* context_;
-  QuantizedMatrix now_;
-  std::vector<Segment> segments_;
-  bool train_outliers_;
-  ScaleType outlier_type_ = ScaleType::F16;
-  Matrix<float> outlier_start_;      // [out, outlier columns]
-  std::vector<float> outlier_unit_;  // [out] mean step of the row: what a change of 1 of the parameter means
-  Parameters outliers_;              // [out, outlier columns] distance from the start, in units
+  const Context<Backend>* context_;
+  QuantizedMatrix frame_;
+  Columns<Backend> columns_;
+  typename Backend::template Matrix<std::uint8_t> codes_;  // [out, in]
+  Outliers<Backend> outliers_;
+  Kind<Backend> kind_;
+  Index groups_;
 };
-
-std::unique_ptr<Trainable> make_latent(const Context<Cpu>& context, MatrixView<const float> target,
-                                       const QuantizedMatrix& start, const TrainableOptions& options);
-std::unique_ptr<Trainable> make_lsq(const Context<Cpu>& context, MatrixView<const float> target,
-                                    const QuantizedMatrix& start, const TrainableOptions& options);
-std::unique_ptr<Trainable> make_sign_round(const Context<Cpu>& context, MatrixView<const float> target,
-                                           const QuantizedMatrix& start, const TrainableOptions& options);
-std::unique_ptr<Trainable> make_binary(const Context<Cpu>& context, MatrixView<const float> target,
-                                       const QuantizedMatrix& start, const TrainableOptions& options);
 
 }  // namespace halftone::tune

@@ -1,44 +1,89 @@
-// What trainable uniform grids share: scales on a logarithmic axis, value = s (q − z), s = s0 exp(p).
+// What trainable uniform grids share: scales and zeros as they are now, value = s (q − z), and what is written of a run
+// of columns.
 #pragma once
 
-#include <algorithm>  // clamp
-#include <cmath>      // exp
+#include <cmath>  // exp
 
-#include "tune/trained_matrix.hpp"
+#include "tune/cells.hpp"
+#include "tune/columns.hpp"
+#include "tune/parameters.hpp"
 
 namespace halftone::tune {
 
-/// p of every group, with the stored scale that it means. s0 exp(0) is s0 exactly.
-class LogScales {
- public:
-  LogScales(const UniformGrid& start, double rate)
-      : parameters("log_scales", start.scales.rows(), start.scales.cols(), rate),
-        start_(start.scales),
-        type_(stored_type(start.scale_type)) {}
+/// The grids of all rows now, by row and group.
+template <class Backend>
+struct UniformRows {
+  GroupRuns<Backend> runs;
+  Index cols, groups;
+  std::uint8_t* codes;  ///< [out, in]
+  float* scales;        ///< [out, groups]
+  std::uint8_t* zeros;  ///< [out, groups]
+  float top;            ///< 2^bits − 1
 
-  float start(Index r, Index g) const { return start_(r, g); }
-  /// Moves p back onto its bounds, and gives the scale as it is stored.
-  float stored(Index r, Index g) {
-    float& p = parameters.values(r, g);
-    p = std::clamp(p, -3.0f, 3.0f);  // a factor of 20 either way: far beyond what a grid of these codes can want
-    return round_scale(start_(r, g) * std::exp(p), type_);
-  }
-
-  Parameters parameters;
-
- private:
-  Matrix<float> start_;
-  ScaleType type_;
+  HALFTONE_HOST_DEVICE float scale(Index r, Index g) const { return scales[r * groups + g]; }
+  HALFTONE_HOST_DEVICE float zero(Index r, Index g) const { return static_cast<float>(zeros[r * groups + g]); }
+  HALFTONE_HOST_DEVICE std::uint8_t* codes_of(Index r) const { return codes + r * cols; }
 };
 
-/// W / s as encode() takes it: what lies further out than any code can is cut, so that float holds fractions.
-inline float in_steps(float weight, float scale) { return std::clamp(weight / scale, -1024.0f, 1024.0f); }
+/// Scales on a logarithmic axis: s = s0 exp(p). s0 exp(0) is s0 exactly. All [out, groups].
+struct LogScaleRows {
+  const float* start;         ///< s0
+  float *values, *gradients;  ///< p
+  ScaleType type;
 
-/// The number nearest to `steps` that encode()'s rounding takes to `code`: itself where it does already, which
-/// outermost codes do from any distance.
-inline float start_in_cell(float steps, float zero, float top, float code, double margin) {
-  const float rounded = std::clamp(round_half_even(steps) + zero, 0.0f, top);
-  return rounded == code ? steps : into_cell(steps, code - zero, margin);
+  /// Moves p back onto its bounds, and gives the scale as it is stored.
+  HALFTONE_HOST_DEVICE float stored(Index at) const {
+    const float p = bounded(values[at], -3.0f, 3.0f);  // a factor of 20 either way: far beyond what a grid can want
+    values[at] = p;
+    return round_scale(start[at] * std::exp(p), type);
+  }
+};
+
+/// codes[j] = code_of(j), and unless W is null W[j] = scale · (code − zero), over a run of a row's columns.
+template <class Team, class Run, class CodeOf>
+HALFTONE_HOST_DEVICE void write_uniform(const Team& team, const Run& run, float scale, float zero, std::uint8_t* codes,
+                                        float* W, CodeOf&& code_of) {
+  each_column(team, run, [&](Index j) {
+    const float code = code_of(j);
+    codes[j] = to_code(code);
+    if (W != nullptr) W[j] = decode(code, scale, zero);
+  });
 }
+
+/// Owns a uniform grid as it starts and as it is now, in the backend's memory.
+template <class Backend>
+class UniformNow {
+ public:
+  UniformNow(const Context<Backend>& context, const UniformGrid& grid)
+      : bits_(grid.bits),
+        type_(stored_type(grid.scale_type)),
+        start_(context.upload(grid.scales.view())),
+        scales_(context.upload(grid.scales.view())),
+        zeros_(context.upload(grid.zeros.view())) {}
+
+  UniformRows<Backend> rows(GroupRuns<Backend> runs, MatrixView<std::uint8_t> codes) {
+    return {runs,
+            codes.cols,
+            scales_.cols(),
+            codes.data,
+            scales_.data(),
+            zeros_.data(),
+            static_cast<float>((1 << bits_) - 1)};
+  }
+  LogScaleRows log_scales(Parameters<Backend>& parameters) const {
+    return {start_.data(), parameters.values.data(), parameters.gradients.data(), type_};
+  }
+  ScaleType type() const { return type_; }
+  void to(const Context<Backend>& context, UniformGrid& grid) const {
+    grid.scales = context.download(scales_.view());
+    grid.zeros = context.download(zeros_.view());
+  }
+
+ private:
+  int bits_;
+  ScaleType type_;
+  typename Backend::template Matrix<float> start_, scales_;  // [out, groups]
+  typename Backend::template Matrix<std::uint8_t> zeros_;    // [out, groups]
+};
 
 }  // namespace halftone::tune

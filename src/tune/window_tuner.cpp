@@ -163,7 +163,7 @@ TuneReport tune_window(const Context<Cpu>& context, const TuneOptions& options, 
     return training.look(windows.looked_at(), windows.batch());
   };
   TuneReport report;
-  BestLook best;
+  BestLook best(context);
   report.start_loss = look();
   best.offer(report.start_loss, training.groups());
   const int between = options.looks > 0 ? std::max(1, options.steps / options.looks) : options.steps;

@@ -51,7 +51,7 @@ Tuned tune(const Context<Cpu>& context, const Layer& layer, const QuantizedMatri
            const TrainableOptions& trainable_options, const OptimiserOptions& options) {
   const auto trainable = make_trainable(context, layer.W, start, trainable_options);
   Optimiser optimiser(context, trainable->parameters(), options);
-  BestLook best;
+  BestLook best(context);
   for (int step = 0; step <= options.steps; ++step) {
     const Matrix<float> Q = forward(*trainable);
     if (step % 10 == 0) best.offer(layer.objective(context, Q), optimiser.groups());

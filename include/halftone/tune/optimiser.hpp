@@ -44,12 +44,14 @@ struct OptimiserOptions {
 /// η of step t (from 0). Beyond the last step that of the last.
 double learning_rate(const OptimiserOptions& options, int step);
 
-/// Moves parameters against their gradients. Memory: with AdamW two floats a parameter, else none.
+/// Moves parameters against their gradients. Memory, the backend's: with AdamW a float a parameter, and another with
+/// momentum; else none.
+template <class Backend = Cpu>
 class Optimiser {
  public:
   /// Takes the groups' spans, which must stay valid, as must the context. Throws Status::InvalidArgument for options
   /// out of bounds; Status::ShapeMismatch for a group of fewer gradients than values.
-  Optimiser(const Context<Cpu>& context, std::vector<ParameterGroup> groups, const OptimiserOptions& options);
+  Optimiser(const Context<Backend>& context, std::vector<ParameterGroup> groups, const OptimiserOptions& options);
 
   /// One step with the gradients, which then are 0. A gradient that is not finite counts as 0.
   void step();
@@ -57,38 +59,41 @@ class Optimiser {
   const std::vector<ParameterGroup>& groups() const { return groups_; }
 
  private:
+  using Matrix = typename Backend::template Matrix<float>;
   void sign_step(const ParameterGroup& group, float rate);
+  template <bool momentum>
   void adam_step(std::size_t group, float rate);
 
-  const Context<Cpu>* context_;
+  const Context<Backend>* context_;
   std::vector<ParameterGroup> groups_;
   OptimiserOptions options_;
-  std::vector<std::vector<float>> mean_, square_;  // of each group
+  std::vector<Matrix> mean_, square_;  // of each group
   int done_ = 0;
 };
 
-/// The values of every group, one after the other.
-std::vector<float> snapshot(std::span<const ParameterGroup> groups);
-/// Puts them back. Throws Status::ShapeMismatch unless they are as many.
-void restore(std::span<const ParameterGroup> groups, std::span<const float> values);
-
 /// Keeps the parameters of the look with the smallest loss; of equal ones the first. A look at a held-out slice, not a
-/// mini-batch: the best mini-batch is no improvement on the last step.
+/// mini-batch: the best mini-batch is no improvement on the last step. Memory, the backend's: a float a parameter.
+template <class Backend = Cpu>
 class BestLook {
  public:
+  /// The context must outlive it.
+  explicit BestLook(const Context<Backend>& context) : context_(&context) {}
+
   /// True if the look is the best so far, and kept. NaN never is.
   bool offer(double loss, std::span<const ParameterGroup> groups);
   /// Infinite before the first.
   double loss() const { return loss_; }
   /// Number of the look, from 0; −1: none was kept.
   int look() const { return look_; }
-  /// Puts the best parameters back; nothing happens if there are none.
+  /// Puts the best parameters back; nothing happens if there are none. Throws Status::ShapeMismatch unless the groups
+  /// are as those that were offered.
   void restore_to(std::span<const ParameterGroup> groups) const;
 
  private:
+  const Context<Backend>* context_;
   double loss_ = std::numeric_limits<double>::infinity();
   int look_ = -1, looks_ = 0;
-  std::vector<float> values_;
+  std::vector<typename Backend::template Matrix<float>> values_;  // [1, values] of each group
 };
 
 }  // namespace halftone

@@ -12,8 +12,8 @@
 // SignRound is that of arXiv 2309.05516 as arXiv 2411.03934 uses it; the learned step that of LSQ, arXiv 1902.08153.
 //
 // Memory, of each weight: 4 bytes of latent number and 4 of its gradient (none for `scales`), one byte of code, and 4
-// for W with `signround`. Work of forward and backward: a few operations a weight. Parallel over rows, nothing is
-// summed across them: the same bytes for any number of threads.
+// for W with `signround`; all of it the backend's. Work of forward and backward: a few operations a weight. Parallel
+// over rows, nothing is summed across them: the same bytes for any number of threads.
 #pragma once
 
 #include <memory>
@@ -51,7 +51,7 @@ struct TrainableOptions {
   int minimum_zero = 0;  ///< smallest zero point, as in GridOptions
 };
 
-/// Trained numbers of one kind, and dL/d of them.
+/// Trained numbers of one kind, and dL/d of them, in the memory of the backend.
 struct ParameterGroup {
   std::string_view name;       ///< "codes", "log_scales"; lives as long as the program
   std::span<float> values;     ///< valid as long as the trainable
@@ -59,7 +59,8 @@ struct ParameterGroup {
   double rate = 1;             ///< learning rate relative to the optimiser's
 };
 
-/// One matrix being trained. Thread-compatible: one thread at a time, which uses those of the context.
+/// One matrix being trained: its numbers, W and dW are in the memory of the backend of its context. Thread-compatible:
+/// one thread at a time, which uses those of the context.
 class Trainable {
  public:
   virtual ~Trainable() = default;
@@ -72,16 +73,19 @@ class Trainable {
   virtual void forward(MatrixView<float> W) = 0;
   /// Adds to the gradients what dW = dL/dW [out, in] at the last forward means for θ. Throws Status::ShapeMismatch.
   virtual void backward(MatrixView<const float> dW) = 0;
-  /// The matrix that θ stands for: dequantize() of it is what forward gives. Its report is that of the start.
+  /// The matrix that θ stands for, on the host: dequantize() of it is what forward gives. Its report is that of the
+  /// start.
   virtual QuantizedMatrix result() = 0;
 };
 
-/// `target` [out, in]: the weights that the codes stand for; `start`: a solver's result for them. Nothing of either is
-/// kept by reference; the context must outlive the trainable. Throws Status::ShapeMismatch; Status::InvalidData for a
+/// `target` [out, in], in the backend's memory: the weights that the codes stand for; `start`: a solver's result for
+/// them, on the host. Compiled into the library for Cpu and, where it is built, Cuda. Nothing of either is kept by
+/// reference; the context must outlive the trainable. Throws Status::ShapeMismatch; Status::InvalidData for a
 /// target that is not finite, or codes, zeros and groups that the start's grid does not have;
 /// Status::InvalidArgument for a margin out of bounds; Status::Unsupported for
 /// SignRound and Lsq on a binary-coded grid, whose α and β Latent and Scales train.
-std::unique_ptr<Trainable> make_trainable(const Context<Cpu>& context, MatrixView<const float> target,
+template <class Backend>
+std::unique_ptr<Trainable> make_trainable(const Context<Backend>& context, MatrixView<const float> target,
                                           const QuantizedMatrix& start, const TrainableOptions& options = {});
 
 }  // namespace halftone
