@@ -144,7 +144,7 @@ void TunedWalk::pass_through(Index block) {
 /// What an error of each channel counts: the squared gain of the norm that reads it.
 std::vector<float> TunedWalk::channel_weights(Index until) {
   if (plan_.tune.weighting == TuneWeighting::None) return {};
-  if (until < model_.blocks()) return squared_gains(model_.program(until), original(until));
+  if (until < model_.blocks()) return squared_gains(context_, model_.program(until), original(until));
   return squared_gains(model_.final_gain());
 }
 
@@ -154,10 +154,10 @@ void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, st
   bool any = false;
   for (Index block = window.first; block < window.last; ++block) any = any || trained(block);
   if (!any) return;  // rules keep all of it
-  std::vector<TunedBlock> blocks;
+  std::vector<TunedBlock<>> blocks;
   for (Index block = window.first; block < window.last; ++block) {
     Solved& solved = solved_.at(block);
-    TunedBlock tuned{&model_.program(block), &solved.weights, {}};
+    TunedBlock<> tuned{&model_.program(block), &solved.weights, {}};
     for (auto& [planned, matrix] : solved.matrices) {
       const auto linear = static_cast<std::size_t>(planned->linear);
       tuned.matrices.push_back(
@@ -168,7 +168,7 @@ void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, st
   for (Index block = window.last; block < window.until; ++block)  // has no matrices: only read
     blocks.push_back({&model_.program(block), &original(block), {}});
   const std::vector<float> channels = channel_weights(window.until);
-  const TuneData data{input, ahead_.hidden().view(), channels.empty() ? nullptr : channels.data(), length_};
+  const TuneData<> data{input, ahead_.hidden().view(), channels.empty() ? nullptr : channels.data(), length_};
   Span span(meter_.trace(), "tune");
   span.note("first", window.first).note("last", window.last).note("until", window.until);
   std::optional<Span> step_span(std::in_place, meter_.trace(), "step");

@@ -44,11 +44,11 @@ struct Problem {
 
   /// Tunes the first block against the output of block `until` − 1.
   TuneReport tune(const TuneOptions& options, Index until, const TuneProgress& progress = {}) {
-    std::vector<TunedBlock> blocks{{&model.program(0), &weights[0], {}}};
+    std::vector<TunedBlock<>> blocks{{&model.program(0), &weights[0], {}}};
     for (std::size_t i = 0; i < matrices.size(); ++i)
       blocks[0].matrices.push_back({static_cast<int>(i), originals[0].linears[i].view(), &matrices[i], 0});
     if (until == 2) blocks.push_back({&model.program(1), &weights[1], {}});
-    const TuneData data{input.view(), outputs[static_cast<std::size_t>(until - 1)].view(), nullptr, tokens};
+    const TuneData<> data{input.view(), outputs[static_cast<std::size_t>(until - 1)].view(), nullptr, tokens};
     return tune_window(context, options, std::move(blocks), data, 7, progress);
   }
 
@@ -185,8 +185,8 @@ TEST_CASE("stopping leaves the matrices as they came in; what does not fit is re
   CHECK(told == 5);
   for (std::size_t i = 0; i < before.size(); ++i) CHECK(same_codes(problem.matrices[i], before[i]));
 
-  const TuneData data{problem.input.view(), problem.outputs[0].view().middle_rows(0, length), nullptr, length};
-  std::vector<TunedBlock> blocks{{&problem.model.program(0), &problem.weights[0], {}}};
+  const TuneData<> data{problem.input.view(), problem.outputs[0].view().middle_rows(0, length), nullptr, length};
+  std::vector<TunedBlock<>> blocks{{&problem.model.program(0), &problem.weights[0], {}}};
   CHECK_THROWS_AS(tune_window(problem.context, quick(), blocks, data, 0), Error);  // nothing to train
   blocks[0].matrices.push_back({0, problem.originals[0].linears[0].view(), &problem.matrices[0], 0});
   CHECK_THROWS_AS(tune_window(problem.context, quick(), blocks, data, 0), Error);  // tokens

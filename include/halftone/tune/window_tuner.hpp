@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "halftone/model/block_chain.hpp"
+#include "halftone/model/token_matrix.hpp"
 #include "halftone/tune/options.hpp"
 
 namespace halftone {
@@ -27,22 +28,47 @@ namespace halftone {
 /// A matrix that is trained.
 struct TunedMatrix {
   int linear = 0;                     ///< of the block's program
-  MatrixView<const float> W;          ///< [out, in] original weights
+  MatrixView<const float> W;          ///< [out, in] original weights, in the backend's memory
   QuantizedMatrix* matrix = nullptr;  ///< in: the solver's, for W; out: the tuned one, or what came in
   int minimum_zero = 0;               ///< as in GridOptions
 };
 
 /// A block of the window or behind it.
+template <class Backend = Cpu>
 struct TunedBlock {
   const BlockProgram* program = nullptr;
-  BlockWeights<float>* weights = nullptr;  ///< linears that are trained are overwritten, and end at what was kept
-  std::vector<TunedMatrix> matrices;       ///< empty: the block is frozen
+  /// Linears that are trained are overwritten, and end at what was kept.
+  BlockWeights<float, Backend>* weights = nullptr;
+  std::vector<TunedMatrix> matrices;  ///< empty: the block is frozen
 };
 
+/// Hidden states [tokens, width] of somebody else: a matrix in the backend's memory, or one that may be spilled.
+template <class Backend = Cpu>
+class TokenSource {
+ public:
+  TokenSource() = default;
+  TokenSource(MatrixView<const float> matrix) : matrix_(matrix) {}
+  TokenSource(MatrixView<float> matrix) : matrix_(matrix) {}
+  TokenSource(const TokenMatrix<float, Backend>& tokens) : tokens_(&tokens) {}
+
+  Index rows() const { return tokens_ != nullptr ? tokens_->rows() : matrix_.rows; }
+  Index cols() const { return tokens_ != nullptr ? tokens_->cols() : matrix_.cols; }
+  /// Copies whole rows from `first` on to a matrix of the backend.
+  void load(const Context<Backend>& context, Index first, MatrixView<float> to) const {
+    if (tokens_ != nullptr) return tokens_->load(first, 0, to);
+    context.template transfer<float>(matrix_.middle_rows(first, to.rows), to, Transfer::Within);
+  }
+
+ private:
+  MatrixView<const float> matrix_;
+  const TokenMatrix<float, Backend>* tokens_ = nullptr;
+};
+
+template <class Backend = Cpu>
 struct TuneData {
-  MatrixView<const float> input;    ///< [windows · length, width] of the first block, from the quantised stream
-  MatrixView<const float> target;   ///< [windows · length, width] of the last block, from the full-precision stream
-  const float* channels = nullptr;  ///< [width] what each channel's squared error counts; null: 1
+  TokenSource<Backend> input;       ///< [windows · length, width] of the first block, from the quantised stream
+  TokenSource<Backend> target;      ///< [windows · length, width] of the last block, from the full-precision stream
+  const float* channels = nullptr;  ///< [width] what each channel's squared error counts, on the host; null: 1
   Index length = 0;                 ///< tokens of a window
 };
 
@@ -55,15 +81,31 @@ struct TuneReport {
 /// Told after each step; false stops the training.
 using TuneProgress = std::function<bool(int step, int steps, double loss)>;
 
-/// Trains the blocks' matrices together. The same bytes for any number of threads. `seed`: of the order of batches.
-/// Throws Status::ShapeMismatch; Status::Cancelled if `progress` said so, with the matrices as they came in; what
-/// make_trainable throws.
-TuneReport tune_window(const Context<Cpu>& context, const TuneOptions& options, std::vector<TunedBlock> blocks,
-                       const TuneData& data, std::int64_t seed, const TuneProgress& progress = {});
+/// Trains the blocks' matrices together. The same bytes for any number of threads, and wherever hidden states lie.
+/// `seed`: of the order of batches. Throws Status::ShapeMismatch; Status::Cancelled if `progress` said so, and
+/// Status::OutOfMemory, with the matrices as they came in; what make_trainable throws. Compiled into the library for
+/// Cpu and, where it is built, Cuda.
+template <class Backend>
+TuneReport tune_window(const Context<Backend>& context, const TuneOptions& options,
+                       std::vector<TunedBlock<Backend>> blocks, const TuneData<Backend>& data, std::int64_t seed,
+                       const TuneProgress& progress = {});
 
 /// Squares of the gain of a norm, channel by channel: what TuneData::channels is to be.
-std::vector<float> squared_gains(const Matrix<float>& gain);
+inline std::vector<float> squared_gains(const Matrix<float>& gain) {
+  std::vector<float> squares(gain.data(), gain.data() + gain.size());
+  for (float& value : squares) value *= value;
+  return squares;
+}
+
 /// Those of the norm that reads the input of a block; empty if none does.
-std::vector<float> squared_gains(const BlockProgram& program, const BlockWeights<float>& weights);
+template <class Backend>
+std::vector<float> squared_gains(const Context<Backend>& context, const BlockProgram& program,
+                                 const BlockWeights<float, Backend>& weights) {
+  for (const Op& op : program.ops)
+    if (const auto* norm = std::get_if<NormOp>(&op); norm != nullptr && norm->in.slot == program.input)
+      if (norm->groups == 1)
+        return squared_gains(context.download(weights.parameters[static_cast<std::size_t>(norm->weight)].view()));
+  return {};
+}
 
 }  // namespace halftone
