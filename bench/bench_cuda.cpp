@@ -7,6 +7,8 @@
 //   solve          GPTQ of W [m, n], 4 bits, groups of 128, factorisation and result on the host included:
 //                  (2/3)·n³ + 2·m·n² flops
 //   solve, B = 1   the straightforward way: a column at a time, a product of rank one for what is behind it
+//   train          what a step of fine-tuning does to W [n, n] beside its block's products: W of the latent numbers,
+//                  their gradients, the optimiser. "of_copy": the share of the rate of a copy in the device's memory
 #include <memory>
 
 #include "gptq_error.hpp"
@@ -15,6 +17,7 @@
 #include "halftone/solver/cuda_quantizer.hpp"
 #include "halftone/solver/gptq.hpp"
 #include "halftone/solver/quantizer_of.hpp"
+#include "halftone/tune/optimiser.hpp"
 #include "machine.hpp"
 
 namespace {
@@ -139,6 +142,46 @@ void solve(benchmark::State& state) {
   state.counters["relative_error"] = error;
 }
 
+/// byte/s of a copy of 1 GiB, what is read and what is written.
+double copy_rate(const Context<Cuda>& device) {
+  static const double measured = [&] {
+    const auto from = random_on(device, 16384, 16384, 6);
+    auto to = device.allocate<float>(16384, 16384);
+    const auto copy = [&] { device.transfer<float>(from.view(), to.view(), Transfer::Within); };
+    return 8.0 * static_cast<double>(from.size()) / fastest(device, copy);
+  }();
+  return measured;
+}
+
+void train(benchmark::State& state) {
+  HALFTONE_NEEDS_GPU(state, device);
+  const Index n = state.range(0);
+  const auto kind = static_cast<TrainableKind>(state.range(1));
+  const bool sign_round = kind == TrainableKind::SignRound;
+  const double rate = copy_rate(device);
+  const auto W = random_on(device, n, n, 7), dW = random_on(device, n, n, 8);
+  const GptqSolver<float, Cuda> solver(device);
+  const QuantizedMatrix start = solver.quantize(W, solver.prepare(statistics_of(device, n)));
+  TrainableOptions options;
+  options.kind = kind;
+  const auto trainable = make_trainable(device, W.view(), start, options);
+  OptimiserOptions steps;
+  steps.kind = sign_round ? OptimiserKind::SignSgd : OptimiserKind::AdamW;
+  steps.beta1 = 0;
+  Optimiser optimiser(device, trainable->parameters(), steps);
+  auto now = device.allocate<float>(n, n);
+  for (auto _ : state) {
+    trainable->forward(now);
+    trainable->backward(dW);
+    optimiser.step();
+    device.synchronize();
+  }
+  const double bytes_of_weight = sign_round ? 13 + 21 + 16 : kind == TrainableKind::Lsq ? 9 + 17 + 24 : 9 + 13 + 24;
+  const double bytes = bytes_of_weight * static_cast<double>(n) * static_cast<double>(n);
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * state.iterations());
+  state.counters["of_copy"] = benchmark::Counter(bytes / rate, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 }  // namespace
 
 BENCHMARK(statistics)
@@ -154,6 +197,13 @@ BENCHMARK(solve)
     ->Args({4096, 4096, 128})
     ->Args({4096, 4096, 1})
     ->Args({4096, 11008, 128})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(train)
+    ->ArgNames({"n", "kind"})
+    ->Args({4096, static_cast<std::int64_t>(halftone::TrainableKind::Latent)})
+    ->Args({4096, static_cast<std::int64_t>(halftone::TrainableKind::Lsq)})
+    ->Args({4096, static_cast<std::int64_t>(halftone::TrainableKind::SignRound)})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 

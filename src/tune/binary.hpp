@@ -81,11 +81,12 @@ struct BinaryRows {
   HALFTONE_HOST_DEVICE void encode(const Team& team, Index r, Index g, float* W) const {
     const Index at = r * groups + g;
     const float* const values = table_values + (at << bits);
-    const std::uint8_t *const of = table_codes + (at << bits), *const start = start_codes + r * cols;
-    std::uint8_t* const code = codes + r * cols;
-    float* const u = latent + r * cols;
-    const float top = static_cast<float>((1 << bits) - 1);
+    const std::uint8_t* const of = table_codes + (at << bits);
     const bool trained = latent != nullptr;
+    const std::uint8_t* const start = trained ? nullptr : start_codes + r * cols;
+    float* const u = trained ? latent + r * cols : nullptr;
+    std::uint8_t* const code = codes + r * cols;
+    const float top = static_cast<float>((1 << bits) - 1);
     runs.each(g, [&](const auto& run) {
       each_column(team, run, [&](Index j) {
         int entry = 0;
