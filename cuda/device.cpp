@@ -128,9 +128,14 @@ void CudaDevice::copy(void* to, Index to_stride, const void* from, Index from_st
 void CudaDevice::zero(void* to, Index stride, Index row_bytes, Index rows) {
   if (row_bytes == 0 || rows == 0) return;
   make_current();
-  check_cuda(cudaMemset2DAsync(to, static_cast<std::size_t>(stride), 0, static_cast<std::size_t>(row_bytes),
-                               static_cast<std::size_t>(rows), static_cast<cudaStream_t>(stream_)),
-             "cuda: setting memory to zero");
+  const auto stream = static_cast<cudaStream_t>(stream_);
+  if (rows == 1 || stride == row_bytes)  // a row may be longer than what the runtime takes for a pitch, 2 GiB
+    check_cuda(cudaMemsetAsync(to, 0, static_cast<std::size_t>(row_bytes * rows), stream),
+               "cuda: setting memory to zero");
+  else
+    check_cuda(cudaMemset2DAsync(to, static_cast<std::size_t>(stride), 0, static_cast<std::size_t>(row_bytes),
+                                 static_cast<std::size_t>(rows), stream),
+               "cuda: setting a block to zero");
 }
 
 void CudaDevice::synchronize() {
