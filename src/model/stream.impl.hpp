@@ -107,15 +107,20 @@ inline Index stream_bytes(const BlockProgram& program, Index tokens, Index lengt
 template <class S, class Backend>
 Stream<S, Backend>::Stream(const Context<Backend>& context, halftone::Matrix<S> hidden, Index length,
                            const StreamOptions& options)
+    : Stream(context, TokenMatrix<S, Backend>(context, std::move(hidden), options.resident), length, options) {}
+
+template <class S, class Backend>
+Stream<S, Backend>::Stream(const Context<Backend>& context, TokenMatrix<S, Backend> hidden, Index length,
+                           const StreamOptions& options)
     : context_(&context),
-      tokens_(hidden.rows()),
+      hidden_(std::move(hidden)),
+      tokens_(hidden_.rows()),
       length_(length),
       resident_(options.resident),
       products_(options.products) {
   require(length > 0 && tokens_ > 0 && tokens_ % length == 0, Status::ShapeMismatch, "stream: got ", tokens_,
           " tokens, wanted one or more whole windows of ", length);
   windows_at_once_ = options.windows_at_once > 0 ? options.windows_at_once : chunk_windows<Backend>(length);
-  hidden_ = TokenMatrix<S, Backend>(context, std::move(hidden), resident_);
 }
 
 template <class S, class Backend>

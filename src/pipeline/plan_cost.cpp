@@ -6,9 +6,9 @@
 
 #include "halftone/backend/linear_algebra.hpp"
 #include "halftone/format/safetensors_writer.hpp"
-#include "halftone/model/block_chain.hpp"
 #include "halftone/model/stream.hpp"
 #include "pipeline/process_memory.hpp"
+#include "pipeline/tuning_cost.hpp"
 #include "pipeline/write_behind.hpp"
 
 namespace halftone {
@@ -110,38 +110,15 @@ void add_files(MemoryEstimate& memory, const Model& model, const RunPlan& plan, 
   if (plan.streams() > 0 && block + 1 < model.blocks()) memory.weights += weight_bytes(model, plan, block + 1);
 }
 
-/// A window of blocks with those behind it, as the tuner runs them.
-BlockChain<float> tuned_chain(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                              const TuneWindow& window) {
-  std::vector<BlockChain<float>::Link> links;
-  for (Index block = window.first; block < window.until; ++block) {
-    const BlockProgram& program = model.program(block);
-    std::vector<bool> trained(program.linears.size());
-    if (block < window.last)
-      for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
-        for (const PlannedMatrix& planned : stage.matrices) trained[static_cast<std::size_t>(planned.linear)] = true;
-    links.push_back({&program, nullptr, std::move(trained)});
-  }
-  return BlockChain<float>(context, std::move(links), plan.length);
-}
-
-Index batch_tokens(const RunPlan& plan) { return std::min<Index>(plan.tune.batch, plan.windows) * plan.length; }
-
 /// While a window is trained: its input, the stream ahead and the quantised one; originals of all its blocks and copies
-/// of those that are trained; of every trained weight its latent number, gradient, both moments, code and original.
+/// of those that are trained; what the tuner holds.
 MemoryEstimate window_memory(const Model& model, const RunPlan& plan, const TuneWindow& window,
                              const BlockChain<float>& chain) {
   MemoryEstimate memory;
-  const BlockProgram& last = model.program(window.until - 1);
-  const Index hidden = 4 * last.slot_widths[static_cast<std::size_t>(last.output)];
-  memory.streams = (plan.moments >= Moments::Cross ? 4 : 3) * hidden * plan.tokens();
+  memory.streams = (plan.moments >= Moments::Cross ? 4 : 3) * 4 * hidden_width(model, window) * plan.tokens();
   for (Index block = window.first; block < window.until; ++block)
     memory.weights += (block < window.last ? 2 : 1) * parameter_bytes(model.program(block));
-  memory.tuning = chain.bytes(batch_tokens(plan)) + 4 * hidden * batch_tokens(plan);
-  for (Index block = window.first; block < window.last; ++block)
-    for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
-      for (const PlannedMatrix& planned : stage.matrices)
-        memory.tuning += 22 * planned.matrix.rows * planned.matrix.cols;
+  memory.tuning = tuning_bytes(chain, model, plan, window);
   return memory;
 }
 

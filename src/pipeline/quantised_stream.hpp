@@ -23,6 +23,7 @@ template <class Backend = Cpu>
 class QuantisedStream {
  public:
   using Weights = BlockWeights<float, Backend>;
+  using There = typename Backend::template Matrix<float>;
   /// A matrix was solved.
   using Solved = std::function<void(const PlannedMatrix&, const QuantizedMatrix&)>;
   /// Gets a matrix's original weights [out, in].
@@ -53,8 +54,20 @@ class QuantisedStream {
   std::optional<Weights> leave();
 
   /// Between blocks: the hidden states [tokens, width], and others in their place.
-  const typename Backend::template Matrix<float>& hidden() const { return hidden_->hidden(); }
-  void restart(Matrix<float> hidden);
+  const TokenMatrix<float, Backend>& hidden() const { return hidden_->hidden_tokens(); }
+  void restart(TokenMatrix<float, Backend> hidden);
+
+  /// Moves hidden states to the host (Stream::spill), of this stream and of what `others` knows. False if none were
+  /// with the backend alone.
+  bool spill_hidden() {
+    const bool own = hidden_ && hidden_->spill(), more = spill_others_ && spill_others_();
+    return own || more;
+  }
+  void also_spill(std::function<bool()> others) { spill_others_ = std::move(others); }
+
+  /// What a format will store of a matrix, where the backend computes: there codes are decoded, plain values come from
+  /// the host.
+  There stored_values(const PlannedMatrix& planned, const QuantizedMatrix& solved) const;
 
  private:
   class StageSolvers;
@@ -62,8 +75,6 @@ class QuantisedStream {
   template <class Work>
   auto with_room(Stream<float, Backend>* full, Statistics* sums, Work&& work);
   bool make_room(Stream<float, Backend>* full, Statistics* sums);
-  using There = typename Backend::template Matrix<float>;
-  There stored_values(const Format& format, const PlannedMatrix& planned, const QuantizedMatrix& solved) const;
   QuantizedMatrix solve_one(const PlannedMatrix& planned, Stream<float, Backend>* full, Statistics& sums,
                             StageSolvers& solvers);
   There widened(std::size_t linear) const;
@@ -78,6 +89,7 @@ class QuantisedStream {
   Index length_ = 0;        ///< tokens of a window
   Index block_ = 0;         ///< the one that was entered
   StreamOptions options_;
+  std::function<bool()> spill_others_;   ///< null: nothing else
   std::vector<std::string> room_notes_;  ///< what was done for want of memory, for the next report
   std::optional<Stream<float, Backend>> hidden_;
   std::optional<Weights> weights_;  ///< of the block

@@ -141,7 +141,7 @@ auto QuantisedStream<Backend>::with_room(Stream<float, Backend>* full, Statistic
 /// False if there is nothing left to move to the host.
 template <class Backend>
 bool QuantisedStream<Backend>::make_room(Stream<float, Backend>* full, Statistics* sums) {
-  const bool own = hidden_ && hidden_->spill(), other = full != nullptr && full->spill();
+  const bool own = spill_hidden(), other = full != nullptr && full->spill();
   if (own || other)
     room_notes_.push_back("the device's memory was short: hidden states are in host memory from here on");
   else if (sums != nullptr && sums->spill())
@@ -164,17 +164,17 @@ QuantizedMatrix QuantisedStream<Backend>::solve_one(const PlannedMatrix& planned
                                                        : solve(weights_->linears[linear]);
     Span span(trace_, "decode");
     span.note("module", planned.matrix.module);
-    put(linear, with_room(full, &sums, [&] { return stored_values(find_format(plan_.format), planned, result); }));
+    put(linear, with_room(full, &sums, [&] { return stored_values(planned, result); }));
     return result;
   }
   Matrix<float> W = detail::about(planned.matrix.module, "", [&] { return read_(planned); });
   return solve(detail::moved_to(contexts_.backend, std::move(W)));
 }
 
-/// What the format will store, where the backend computes: there codes are decoded, plain values come from the host.
 template <class Backend>
-auto QuantisedStream<Backend>::stored_values(const Format& format, const PlannedMatrix& planned,
-                                             const QuantizedMatrix& solved) const -> There {
+auto QuantisedStream<Backend>::stored_values(const PlannedMatrix& planned, const QuantizedMatrix& solved) const
+    -> There {
+  const Format& format = find_format(plan_.format);
   if constexpr (std::is_same_v<Backend, Cpu>)
     return format.stored_values(planned.matrix, solved);
   else if (format.stores_codes())
@@ -218,7 +218,7 @@ auto QuantisedStream<Backend>::leave() -> std::optional<Weights> {
 }
 
 template <class Backend>
-void QuantisedStream<Backend>::restart(Matrix<float> hidden) {
+void QuantisedStream<Backend>::restart(TokenMatrix<float, Backend> hidden) {
   hidden_.emplace(contexts_.backend, std::move(hidden), length_, options_);
 }
 

@@ -33,7 +33,7 @@ void walk_model(const Context<Cpu>& context, const Model& model, const RunPlan& 
   if (device != nullptr)
     device->walk(context, model, plan, ids, reading, output, meter);
   else if (plan.tune.steps > 0)
-    TunedWalk(context, model, plan, ids, output, meter).run();
+    TunedWalk<Cpu>(context, model, plan, ids, output, meter).run();
   else
     Walk<Cpu>(context, model, plan, ids, reading, output, meter).run();
 }

@@ -13,20 +13,26 @@
 
 namespace halftone {
 
+template <class Backend = Cpu>
 class TunedWalk {
  public:
-  /// ids [windows, length]. plan.tune.steps > 0. All arguments but `ids` must outlive the walk.
-  TunedWalk(const Context<Cpu>& context, const Model& model, const RunPlan& plan, MatrixView<const std::int32_t> ids,
-            WalkOutput& output, ProgressMeter& meter);
+  /// ids [windows, length]. plan.tune.steps > 0. Contexts and all other arguments but `ids` must outlive the walk.
+  TunedWalk(const WalkContexts<Backend>& contexts, const Model& model, const RunPlan& plan,
+            MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter,
+            const StreamOptions& options = {});
+  TunedWalk(const TunedWalk&) = delete;  // the quantised stream asks this one for room
+  TunedWalk& operator=(const TunedWalk&) = delete;
 
   /// Goes on behind the blocks that the output has already; with windows that overlap, behind the window that it has
   /// kept, or from the first one if it has none. A window that was cut short is done again from its start.
   void run();
 
  private:
+  using Weights = BlockWeights<float, Backend>;
+  using Hidden = TokenMatrix<float, Backend>;
   /// A block from its solve until it is final.
   struct Solved {
-    BlockWeights<float> weights;  ///< as quantised so far
+    Weights weights;  ///< as quantised so far
     std::vector<std::pair<const PlannedMatrix*, QuantizedMatrix>> matrices;
   };
 
@@ -38,24 +44,30 @@ class TunedWalk {
   void keep(const TuneWindow& window, std::size_t number);
   void solve_block(Index block);
   void pass_through(Index block);
-  void tune(const TuneWindow& window, MatrixView<const float> input, std::size_t number);
-  void settle(const TuneWindow& window, Matrix<float> input);
+  std::vector<TunedBlock<Backend>> tuned_blocks(const TuneWindow& window);
+  void tune(const TuneWindow& window, std::size_t number);
+  TuneReport train(const TuneWindow& window, std::size_t number);
+  void settle(const TuneWindow& window);
   void write_block(Index block, Solved& solved);
-  BlockWeights<float>& original(Index block);
-  void pass(std::string_view which, Stream<float>& stream, Index block);
+  Weights& original(Index block);
+  Weights copied(Index block);
+  void pass(std::string_view which, Stream<float, Backend>& stream, Index block);
   std::vector<float> channel_weights(Index until);
+  template <class Work>
+  auto with_room(Work&& work);
 
-  const Context<Cpu>& context_;
+  WalkContexts<Backend> contexts_;
   const Model& model_;
   const RunPlan& plan_;
   WalkOutput& output_;
   ProgressMeter& meter_;
   Index length_;
-  QuantisedStream<> quantised_;
-  std::optional<Stream<float>> full_;  ///< beside the solve; only if the plan asks for cross moments
-  Stream<float> ahead_;                ///< at the end of the look-ahead
+  QuantisedStream<Backend> quantised_;
+  std::optional<Stream<float, Backend>> full_;  ///< beside the solve; only if the plan asks for cross moments
+  Stream<float, Backend> ahead_;                ///< at the end of the look-ahead
   Index ahead_block_ = 0;
-  std::map<Index, BlockWeights<float>> originals_;
+  Hidden input_;  ///< of the window: the quantised stream before its first block
+  std::map<Index, Weights> originals_;
   std::map<Index, Solved> solved_;
 };
 

@@ -114,6 +114,34 @@ TEST_CASE("where hidden states are kept changes no byte") {
   }
 }
 
+TEST_CASE("hidden states are copied wherever they are, to the host where there is no room") {
+  const Index limit = Index{64} << 20;
+  const auto hidden = random_matrix<float>(24, 40000, 1);
+  const Matrix<float> expected(hidden.view().middle_cols(120, 40));
+  for (const Index resident : {0, 5, 24}) {
+    const auto held = device_context({.device = 0, .memory_limit = limit});
+    if (!held) return;
+    const Context<Cuda>& context = *held;
+    const auto contents = [&](const TokenMatrix<float, Cuda>& tokens) {
+      auto chunk = context.allocate<float>(24, 40);
+      tokens.load(0, 120, chunk.view());
+      return context.download(std::as_const(chunk).view());
+    };
+    const TokenMatrix<float, Cuda> tokens(context, Matrix<float>(hidden), resident);
+    {
+      const Ballast ballast(context, limit - context.memory_in_use() - (Index{1} << 18));
+      CHECK(tokens.copied().in_place(0, 1).data == nullptr);
+      CHECK(contents(tokens.copied()) == expected);
+    }
+    auto copy = tokens.copied();
+    CHECK((copy.in_place(0, 24).data != nullptr) == (resident == 24));
+    CHECK((copy.in_place(0, 5).data != nullptr) == (resident >= 5));
+    CHECK(contents(copy) == expected);
+    CHECK(copy.spill() == (resident > 0));
+    CHECK(contents(copy) == expected);
+  }
+}
+
 TEST_CASE("where memory is short chunks have fewer windows, then there is a clear error") {
   const Index limit = Index{512} << 20;
   const auto held = device_context({.device = 0, .memory_limit = limit});

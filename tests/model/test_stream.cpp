@@ -196,6 +196,16 @@ TEST_CASE("weights exchanged between stages are used from then on") {
   CHECK_FALSE(stream.hidden() == before);
 }
 
+TEST_CASE("a stream goes on from a copy of another's hidden states, which stay") {
+  Block block("llama_gqa");
+  Stream<float> first(block.context, Matrix<float>(block.hidden), Block::length);
+  Stream<float> second(block.context, first.hidden_tokens().copied(), Block::length);
+  second.enter(block.program());
+  second.advance(block.weights, block.program().size());
+  CHECK(first.hidden() == block.hidden);
+  CHECK(second.hidden() == block.run(block.whole()));
+}
+
 TEST_CASE("streams refuse what does not fit") {
   Block block("llama_gqa");
   CHECK_THROWS_WITH(Stream<float>(block.context, Matrix<float>(10, 64), 3), Catch::Contains("whole windows of 3"));

@@ -73,14 +73,19 @@ class SpillableMatrix {
                          Transfer::ToHost);
   }
 
+  /// A copy, with as many resident rows; with none where the backend has no memory for them.
+  SpillableMatrix copied() const {
+    try {
+      return copied(here_.rows());
+    } catch (const Error& error) {
+      if (on_host || error.status() != Status::OutOfMemory || here_.rows() == 0) throw;
+    }
+    return copied(0);
+  }
   /// Moves what is resident to the host. False if there was nothing to move.
   bool spill() {
     if (on_host || here_.rows() == 0) return false;
-    SpillableMatrix moved(*context_, rows(), cols(), 0);
-    context_->transfer(std::as_const(here_).view(), moved.spilled_.view().middle_rows(0, here_.rows()),
-                       Transfer::ToHost);
-    std::copy_n(spilled_.data(), spilled_.size(), moved.spilled_.row(here_.rows()));
-    *this = std::move(moved);
+    *this = copied(0);
     return true;
   }
 
@@ -117,6 +122,17 @@ class SpillableMatrix {
 
  private:
   static constexpr bool on_host = std::is_same_v<Matrix, halftone::Matrix<S>>;
+  /// At most as many of its rows stay resident.
+  SpillableMatrix copied(Index resident) const {
+    SpillableMatrix copy(*context_, rows(), cols(), resident);
+    const Index near = copy.here_.rows(), moved = here_.rows() - near;
+    if (near > 0) context_->transfer(here_.view().middle_rows(0, near), copy.here_.view(), Transfer::Within);
+    if (moved > 0)
+      context_->transfer(here_.view().middle_rows(near, moved), copy.spilled_.view().middle_rows(0, moved),
+                         Transfer::ToHost);
+    std::copy_n(spilled_.data(), spilled_.size(), copy.spilled_.row(moved));
+    return copy;
+  }
   static Index clamped(Index resident, Index tokens) {
     return on_host ? tokens : std::clamp<Index>(resident, 0, tokens);
   }

@@ -52,6 +52,9 @@ class Stream {
   /// `hidden` [windows · length, width], on the host. Throws Status::ShapeMismatch unless the rows are whole windows.
   /// The context must outlive the stream.
   Stream(const Context<Backend>& context, halftone::Matrix<S> hidden, Index length, const StreamOptions& options = {});
+  /// The same from wherever the numbers are.
+  Stream(const Context<Backend>& context, TokenMatrix<S, Backend> hidden, Index length,
+         const StreamOptions& options = {});
 
   /// Begins a block. Throws Status::InvalidArgument inside another one, Status::ShapeMismatch for another width.
   /// `program` must live until the block is left.
@@ -78,6 +81,8 @@ class Stream {
   MatrixView<const S> view(const Operand& operand) const;
   /// Between blocks: the hidden state [tokens, width]; throws likewise.
   const Matrix& hidden() const { return hidden_.whole(); }
+  /// The same, wherever they are.
+  const TokenMatrix<S, Backend>& hidden_tokens() const { return hidden_; }
 
  private:
   class ChunkRunner;

@@ -1,39 +1,66 @@
-#include "pipeline/tuned_walk.hpp"
+// The bodies of tuned_walk.hpp, which each backend compiles once.
+#pragma once
 
-#include <utility>  // move
+#include <utility>  // exchange, move
 
+#include "model/move_to.hpp"
 #include "pipeline/traced_stream.hpp"
+#include "pipeline/tuned_walk.hpp"
 
 namespace halftone {
 
-TunedWalk::TunedWalk(const Context<Cpu>& context, const Model& model, const RunPlan& plan,
-                     MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter)
-    : context_(context),
+template <class Backend>
+TunedWalk<Backend>::TunedWalk(const WalkContexts<Backend>& contexts, const Model& model, const RunPlan& plan,
+                              MatrixView<const std::int32_t> ids, WalkOutput& output, ProgressMeter& meter,
+                              const StreamOptions& options)
+    : contexts_(contexts),
       model_(model),
       plan_(plan),
       output_(output),
       meter_(meter),
       length_(ids.cols),
-      quantised_(context, model, plan, ids, meter.trace()),
-      ahead_(embedded<Cpu>(context, model, ids, meter.trace(), stream_options(plan))) {
-  if (plan.moments >= Moments::Cross) full_ = embedded<Cpu>(context, model, ids, meter.trace(), stream_options(plan));
+      quantised_(contexts, model, plan, ids, meter.trace(), options),
+      ahead_(embedded(contexts, model, ids, meter.trace(), stream_options(plan, options))) {
+  if (plan.moments >= Moments::Cross)
+    full_ = embedded(contexts, model, ids, meter.trace(), stream_options(plan, options));
+  quantised_.also_spill([this] {
+    const bool ahead = ahead_.spill(), input = input_.spill();
+    return ahead || input;
+  });
 }
 
-void TunedWalk::run() {
+/// Does work that takes memory of the backend. Where there is not enough left hidden states make room, and it is done
+/// anew.
+template <class Backend>
+template <class Work>
+auto TunedWalk<Backend>::with_room(Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (error.status() != Status::OutOfMemory) throw;
+    const bool full = full_ && full_->spill(), others = quantised_.spill_hidden();
+    if (!full && !others) throw;
+  }
+  return work();
+}
+
+template <class Backend>
+void TunedWalk<Backend>::run() {
   const std::vector<TuneWindow> windows = tune_windows(model_.blocks(), plan_.tune);
   for (std::size_t next = go_on(windows); next < windows.size(); ++next) {
     const TuneWindow& window = windows[next];
-    Matrix<float> input = quantised_.hidden();
+    input_ = quantised_.hidden().copied();
     for (Index block = window.first; block < window.last; ++block)
       solved_.contains(block) ? pass_through(block) : solve_block(block);
-    tune(window, input.view(), next);
+    tune(window, next);
     keep(window, next);
-    settle(window, std::move(input));
+    settle(window);
   }
 }
 
 /// Goes to where an earlier run stopped. Returns the window that is next.
-std::size_t TunedWalk::go_on(const std::vector<TuneWindow>& windows) {
+template <class Backend>
+std::size_t TunedWalk<Backend>::go_on(const std::vector<TuneWindow>& windows) {
   const Index finished = output_.finished_blocks();
   std::size_t next = 0;
   if (overlapping()) {
@@ -49,31 +76,34 @@ std::size_t TunedWalk::go_on(const std::vector<TuneWindow>& windows) {
 }
 
 /// As the run was when it had trained that window.
-std::size_t TunedWalk::go_on_behind(const std::vector<TuneWindow>& windows, KeptWindow kept) {
+template <class Backend>
+std::size_t TunedWalk<Backend>::go_on_behind(const std::vector<TuneWindow>& windows, KeptWindow kept) {
   const TuneWindow& window = windows[kept.window];
   for (Index block = 0; block < window.first; ++block) replay(block);
   for (std::size_t i = 0; i <= kept.window; ++i) meter_.skip_window(windows[i]);
-  Matrix<float> input = quantised_.hidden();
+  input_ = quantised_.hidden().copied();
   for (Index block = window.first; block < window.last; ++block) restore(block, kept);
-  settle(window, std::move(input));
+  settle(window);
   return kept.window + 1;
 }
 
 /// A block that an earlier run solved and trained; the quantised stream is not in it yet.
-void TunedWalk::restore(Index block, KeptWindow& kept) {
+template <class Backend>
+void TunedWalk<Backend>::restore(Index block, KeptWindow& kept) {
   Span span(meter_.trace(), "replay");
   span.note("block", block);
   meter_.step(Phase::Replay);
   if (full_) pass("full", *full_, block);
   Solved& solved = solved_[block];
-  solved.weights = original(block);
+  solved.weights = copied(block);
   for (const PlannedStage& stage : plan_.blocks[static_cast<std::size_t>(block)])
     for (const PlannedMatrix& planned : stage.matrices)
       solved.matrices.emplace_back(&planned, std::move(kept.matrices.at(planned.matrix.module)));
 }
 
 /// Before any of its blocks is final, so that a run goes on behind the window wherever it stops.
-void TunedWalk::keep(const TuneWindow& window, std::size_t number) {
+template <class Backend>
+void TunedWalk<Backend>::keep(const TuneWindow& window, std::size_t number) {
   if (window.settled == window.last) return;  // no later window trains what this one did
   SolvedMatrices list;
   for (Index block = window.first; block < window.last; ++block)
@@ -81,30 +111,41 @@ void TunedWalk::keep(const TuneWindow& window, std::size_t number) {
   output_.keep_window(number, list);
 }
 
-BlockWeights<float>& TunedWalk::original(Index block) {
+template <class Backend>
+auto TunedWalk<Backend>::original(Index block) -> Weights& {
   const auto found = originals_.find(block);
   if (found != originals_.end()) return found->second;
   Span span(meter_.trace(), "read");
   span.note("block", block);
-  return originals_.emplace(block, model_.load_block(context_, block)).first->second;
+  const auto there = [&] { return detail::moved_to(contexts_.backend, model_.load_block(contexts_.host, block)); };
+  return originals_.emplace(block, with_room(there)).first->second;
+}
+
+/// A copy of the originals.
+template <class Backend>
+auto TunedWalk<Backend>::copied(Index block) -> Weights {
+  const Weights& weights = original(block);
+  return with_room([&] { return copy(contexts_.backend, weights); });
 }
 
 /// Takes a stream of the original model through a block.
-void TunedWalk::pass(std::string_view which, Stream<float>& stream, Index block) {
+template <class Backend>
+void TunedWalk<Backend>::pass(std::string_view which, Stream<float, Backend>& stream, Index block) {
   const BlockProgram& program = model_.program(block);
   stream.enter(program);
   advance(meter_.trace(), which, block, program, stream, original(block), program.size());
 }
 
 /// A block that an earlier run finished: all streams pass through it.
-void TunedWalk::replay(Index block) {
+template <class Backend>
+void TunedWalk<Backend>::replay(Index block) {
   Span span(meter_.trace(), "replay");
   span.note("block", block);
   meter_.step(Phase::Replay);
   const auto& stages = plan_.blocks[static_cast<std::size_t>(block)];
   if (full_) pass("full", *full_, block);
   pass("ahead", ahead_, ahead_block_++);
-  quantised_.enter(block, original(block));
+  quantised_.enter(block, copied(block));
   for (const PlannedStage& stage : stages)
     for (const PlannedMatrix& planned : stage.matrices) quantised_.replace(planned, output_.stored_values(planned));
   quantised_.leave();
@@ -113,12 +154,13 @@ void TunedWalk::replay(Index block) {
 }
 
 /// The solver's result, held until the block is final.
-void TunedWalk::solve_block(Index block) {
+template <class Backend>
+void TunedWalk<Backend>::solve_block(Index block) {
   const BlockProgram& program = model_.program(block);
-  const BlockWeights<float>& weights = original(block);
+  const Weights& weights = original(block);
   Solved& solved = solved_[block];
   if (full_) full_->enter(program);
-  quantised_.enter(block, weights);
+  quantised_.enter(block, copied(block));
   for (const PlannedStage& stage : plan_.blocks[static_cast<std::size_t>(block)]) {
     meter_.step(Phase::Collect);
     const Stage& place = program.stages[static_cast<std::size_t>(stage.stage)];
@@ -135,40 +177,45 @@ void TunedWalk::solve_block(Index block) {
 }
 
 /// A block that an earlier window solved and tuned, on the way to the next.
-void TunedWalk::pass_through(Index block) {
+template <class Backend>
+void TunedWalk<Backend>::pass_through(Index block) {
   Solved& solved = solved_.at(block);
   quantised_.enter(block, std::move(solved.weights));
   solved.weights = *quantised_.leave();
 }
 
 /// What an error of each channel counts: the squared gain of the norm that reads it.
-std::vector<float> TunedWalk::channel_weights(Index until) {
+template <class Backend>
+std::vector<float> TunedWalk<Backend>::channel_weights(Index until) {
   if (plan_.tune.weighting == TuneWeighting::None) return {};
-  if (until < model_.blocks()) return squared_gains(context_, model_.program(until), original(until));
+  if (until < model_.blocks()) return squared_gains(contexts_.backend, model_.program(until), original(until));
   return squared_gains(model_.final_gain());
 }
 
-void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, std::size_t number) {
-  while (ahead_block_ < window.until) pass("ahead", ahead_, ahead_block_++);
-  const auto trained = [&](Index block) { return !solved_.at(block).matrices.empty(); };
-  bool any = false;
-  for (Index block = window.first; block < window.last; ++block) any = any || trained(block);
-  if (!any) return;  // rules keep all of it
-  std::vector<TunedBlock<>> blocks;
+/// The window's blocks and those behind it, as the tuner wants them.
+template <class Backend>
+std::vector<TunedBlock<Backend>> TunedWalk<Backend>::tuned_blocks(const TuneWindow& window) {
+  std::vector<TunedBlock<Backend>> blocks;
   for (Index block = window.first; block < window.last; ++block) {
     Solved& solved = solved_.at(block);
-    TunedBlock<> tuned{&model_.program(block), &solved.weights, {}};
+    TunedBlock<Backend> tuned{&model_.program(block), &solved.weights, {}};
     for (auto& [planned, matrix] : solved.matrices) {
       const auto linear = static_cast<std::size_t>(planned->linear);
+      const Weights& weights = original(block);
       tuned.matrices.push_back(
-          {planned->linear, original(block).linears[linear].view(), &matrix, planned->matrix.grid.minimum_zero});
+          {planned->linear, weights.linears[linear].view(), &matrix, planned->matrix.grid.minimum_zero});
     }
     blocks.push_back(std::move(tuned));
   }
   for (Index block = window.last; block < window.until; ++block)  // has no matrices: only read
     blocks.push_back({&model_.program(block), &original(block), {}});
+  return blocks;
+}
+
+template <class Backend>
+TuneReport TunedWalk<Backend>::train(const TuneWindow& window, std::size_t number) {
   const std::vector<float> channels = channel_weights(window.until);
-  const TuneData<> data{input, ahead_.hidden().view(), channels.empty() ? nullptr : channels.data(), length_};
+  const TuneData<Backend> data{input_, ahead_.hidden_tokens(), channels.empty() ? nullptr : channels.data(), length_};
   Span span(meter_.trace(), "tune");
   span.note("first", window.first).note("last", window.last).note("until", window.until);
   std::optional<Span> step_span(std::in_place, meter_.trace(), "step");
@@ -179,8 +226,17 @@ void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, st
     meter_.tuned(window, {window.first, window.last, step, steps, loss});
     return true;
   };
-  const TuneReport report = tune_window(context_, plan_.tune, std::move(blocks), data,
-                                        plan_.tune.seed + static_cast<std::int64_t>(number), tell);
+  return tune_window(contexts_.backend, plan_.tune, tuned_blocks(window), data,
+                     plan_.tune.seed + static_cast<std::int64_t>(number), tell);
+}
+
+template <class Backend>
+void TunedWalk<Backend>::tune(const TuneWindow& window, std::size_t number) {
+  while (ahead_block_ < window.until) pass("ahead", ahead_, ahead_block_++);
+  bool any = false;
+  for (Index block = window.first; block < window.last; ++block) any = any || !solved_.at(block).matrices.empty();
+  if (!any) return;  // rules keep all of it
+  const TuneReport report = with_room([&] { return train(window, number); });
   for (Index block = window.first; block < window.last; ++block)
     for (auto& [planned, matrix] : solved_.at(block).matrices)
       matrix.report.notes.push_back(report.steps > 0
@@ -193,15 +249,17 @@ void TunedWalk::tune(const TuneWindow& window, MatrixView<const float> input, st
 
 /// Writes the blocks that no later window changes, and takes the quantised stream through them from where the window
 /// began.
-void TunedWalk::settle(const TuneWindow& window, Matrix<float> input) {
-  const Format& format = find_format(plan_.format);
-  quantised_.restart(std::move(input));
+template <class Backend>
+void TunedWalk<Backend>::settle(const TuneWindow& window) {
+  quantised_.restart(std::exchange(input_, {}));
   {
     const Span span(meter_.trace(), "decode");
     for (Index block = window.first; block < window.last; ++block)
-      for (const auto& [planned, matrix] : solved_.at(block).matrices)
-        solved_.at(block).weights.linears[static_cast<std::size_t>(planned->linear)] =
-            format.stored_values(planned->matrix, matrix);
+      for (const auto& [planned, matrix] : solved_.at(block).matrices) {
+        auto& W = solved_.at(block).weights.linears[static_cast<std::size_t>(planned->linear)];
+        W = {};  // before there is another
+        W = with_room([&, &planned = planned, &matrix = matrix] { return quantised_.stored_values(*planned, matrix); });
+      }
   }
   for (Index block = window.first; block < window.settled; ++block) {
     Solved& solved = solved_.at(block);
@@ -214,7 +272,8 @@ void TunedWalk::settle(const TuneWindow& window, Matrix<float> input) {
   }
 }
 
-void TunedWalk::write_block(Index block, Solved& solved) {
+template <class Backend>
+void TunedWalk<Backend>::write_block(Index block, Solved& solved) {
   const bool written = block < output_.finished_blocks();  // by an earlier run, with the same bytes
   for (auto& [planned, matrix] : solved.matrices) {
     if (!written) output_.write(*planned, matrix, layer_report(*planned, matrix.report));
