@@ -1,10 +1,12 @@
-// Blocks, streams and the walk over a model on the CUDA backend, compiled once: the same templates as on the CPU.
+// Blocks, streams and the walks over a model on the CUDA backend, compiled once: the same templates as on the CPU.
 #include "halftone/backend/cuda_copier.hpp"
 #include "halftone/backend/cuda_nn.hpp"
 #include "halftone/quant/cuda_dequantize.hpp"
 #include "halftone/solver/cuda_quantizer.hpp"
 #include "model/executor.impl.hpp"
 #include "model/stream.impl.hpp"
+#include "pipeline/tuned_walk.impl.hpp"
+#include "pipeline/tuning_cost.hpp"
 #include "pipeline/walk.impl.hpp"
 #include "pipeline/walk_device.hpp"
 
@@ -14,6 +16,7 @@ template class BlockRunner<float, Cuda>;
 template class Stream<float, Cuda>;
 template class QuantisedStream<Cuda>;
 template class Walk<Cuda>;
+template class TunedWalk<Cuda>;
 
 inline namespace HALFTONE_DEVICE {
 namespace {
@@ -27,9 +30,16 @@ class CudaWalkDevice final : public WalkDevice {
     return concat("cuda: ", info.name, ", sm_", info.major, info.minor);
   }
   Index memory_limit() const override { return context_.memory_limit() - context_.memory_in_use(); }
+  Index tuning_bytes(const Model& model, const RunPlan& plan, const TuneWindow& window) const override {
+    return halftone::tuning_bytes(tuned_chain(context_, model, plan, window), model, plan, window);
+  }
   void walk(const Context<Cpu>& host, const Model& model, const RunPlan& plan, MatrixView<const std::int32_t> ids,
             Reading reading, WalkOutput& output, ProgressMeter& meter) const override {
-    Walk<Cuda>({host, context_}, model, plan, ids, reading, output, meter, {.resident = plan.device.resident}).run();
+    const StreamOptions options{.resident = plan.device.resident};
+    if (plan.tune.steps > 0)
+      TunedWalk<Cuda>({host, context_}, model, plan, ids, output, meter, options).run();
+    else
+      Walk<Cuda>({host, context_}, model, plan, ids, reading, output, meter, options).run();
   }
 
  private:

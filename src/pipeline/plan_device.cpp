@@ -69,12 +69,31 @@ Index stage_bytes(const BlockProgram& program, const PlannedStage& stage, const 
   return std::max(sums + batch, memory.statistics - sums + strip + memory.solver);
 }
 
-/// The weights of every stream and of the block that is brought in ahead; beside them a chunk, or a stage whose inputs
-/// are summed, or that is solved. Sums for which there is no room beside the solver are spilled.
+/// Weights of a window of tuning: originals of its blocks, of those behind it and of the one whose norm reads their
+/// output, and copies of what is trained.
+Index window_weights(const Model& model, const TuneWindow& window) {
+  Index bytes = 0;
+  for (Index block = window.first; block < std::min(window.until + 1, model.blocks()); ++block)
+    bytes += (block < window.last ? 2 : 1) * parameter_bytes(model.program(block));
+  return bytes;
+}
+
+/// Weights that are held while a block is worked on: of every stream and of the block that is brought in ahead; with
+/// tuning those of a window that it is in.
+Index held_weights(const Model& model, const RunPlan& plan, Index block) {
+  if (plan.tune.steps == 0) return (plan.streams() + 1) * weight_bytes(model, plan, block);
+  Index most = 0;
+  for (const TuneWindow& window : tune_windows(model.blocks(), plan.tune))
+    if (window.first <= block && block < window.until) most = std::max(most, window_weights(model, window));
+  return most;
+}
+
+/// The weights; beside them a chunk, or a stage whose inputs are summed, or that is solved. Sums for which there is no
+/// room beside the solver are spilled.
 Index fixed_bytes(const Model& model, RunPlan& plan, Index block) {
   const BlockProgram& program = model.program(block);
   const Index chunk = plan.length == 0 ? 0 : std::min(plan.tokens(), chunk_windows<Cuda>(plan.length) * plan.length);
-  const Index weights = (plan.streams() + 1) * weight_bytes(model, plan, block) + device_slack;
+  const Index weights = held_weights(model, plan, block) + device_slack;
   Index beside = chunk_bytes(program, chunk, plan.products) + rounded_bytes(model, plan, block);
   for (PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)]) {
     stage.spill_sums =
@@ -85,19 +104,36 @@ Index fixed_bytes(const Model& model, RunPlan& plan, Index block) {
   return weights + beside;
 }
 
+/// The same while a window is trained.
+Index tuner_bytes(const Model& model, const WalkDevice& device, const RunPlan& plan) {
+  Index most = 0;
+  if (plan.tune.steps > 0)
+    for (const TuneWindow& window : tune_windows(model.blocks(), plan.tune))
+      most = std::max(most, window_weights(model, window) + device.tuning_bytes(model, plan, window) + device_slack);
+  return most;
+}
+
+/// Hidden states of a token: of the streams, inside a block; with tuning of the quantised one and perhaps the
+/// full-precision one there, and between blocks of the stream ahead and the window's input.
+Index hidden_bytes(const Model& model, const RunPlan& plan, Index block) {
+  const BlockProgram& program = model.program(block);
+  if (plan.tune.steps == 0) return plan.streams() * token_bytes(program);
+  const Index inside = plan.moments >= Moments::Cross ? 2 : 1;
+  return inside * token_bytes(program) + 2 * 4 * program.slot_widths[static_cast<std::size_t>(program.input)];
+}
+
 }  // namespace
 
 void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan) {
-  require(plan.tune.steps == 0, Status::Unsupported, device.name(),
-          ": tuning runs on the cpu alone; wanted effort low (no tuning), or device cpu");
   DevicePlan& there = plan.device;
   there.name = device.name();
   there.memory_limit = device.memory_limit();
+  there.fixed_bytes = tuner_bytes(model, device, plan);
   Index weights = 0;
   for (Index block = 0; block < model.blocks(); ++block) {
     weights = std::max(weights, weight_bytes(model, plan, block));
     there.fixed_bytes = std::max(there.fixed_bytes, fixed_bytes(model, plan, block));
-    there.token_bytes = std::max(there.token_bytes, plan.streams() * token_bytes(model.program(block)));
+    there.token_bytes = std::max(there.token_bytes, hidden_bytes(model, plan, block));
   }
   const Index tokens = plan.streams() > 0 ? plan.tokens() : 0;
   if (tokens > 0)
@@ -111,6 +147,7 @@ void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan) {
         "host meanwhile");
   MemoryEstimate& host = plan.memory;
   host.statistics = there.sums_bytes;
+  host.tuning = 0;
   host.weights = 2 * weights;  // one block read ahead, one on its way to the device
   host.streams = std::max(4 * tokens * model.config().hidden, (tokens - there.resident) * there.token_bytes);
 }

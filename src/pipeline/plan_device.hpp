@@ -5,8 +5,7 @@
 
 namespace halftone {
 
-/// Fills in plan.device, and the host's memory of a walk on it. Throws Status::Unsupported
-/// for what the device cannot do.
+/// Fills in plan.device, and the host's memory of a walk on it.
 void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan);
 
 }  // namespace halftone

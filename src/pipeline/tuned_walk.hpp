@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 
 #include "halftone/tune/window_tuner.hpp"
 #include "pipeline/progress_meter.hpp"
@@ -66,7 +67,8 @@ class TunedWalk {
   std::optional<Stream<float, Backend>> full_;  ///< beside the solve; only if the plan asks for cross moments
   Stream<float, Backend> ahead_;                ///< at the end of the look-ahead
   Index ahead_block_ = 0;
-  Hidden input_;  ///< of the window: the quantised stream before its first block
+  std::string room_note_;  ///< what was done for want of memory, for the next report
+  Hidden input_;           ///< of the window: the quantised stream before its first block
   std::map<Index, Weights> originals_;
   std::map<Index, Solved> solved_;
 };

@@ -41,6 +41,7 @@ auto TunedWalk<Backend>::with_room(Work&& work) {
     const bool full = full_ && full_->spill(), others = quantised_.spill_hidden();
     if (!full && !others) throw;
   }
+  room_note_ = "the device's memory was short: hidden states are in host memory from here on";
   return work();
 }
 
@@ -237,14 +238,17 @@ void TunedWalk<Backend>::tune(const TuneWindow& window, std::size_t number) {
   for (Index block = window.first; block < window.last; ++block) any = any || !solved_.at(block).matrices.empty();
   if (!any) return;  // rules keep all of it
   const TuneReport report = with_room([&] { return train(window, number); });
+  const std::string end = concat("the output of block ", window.until - 1),
+                    note = report.steps > 0
+                               ? concat("tuned against ", end, ": loss ", report.loss, " of ", report.start_loss,
+                                        " before, after ", report.steps, " steps; the error is that of the solve")
+                               : concat("tuning against ", end, " found nothing better than the solve, loss ",
+                                        report.start_loss);
   for (Index block = window.first; block < window.last; ++block)
-    for (auto& [planned, matrix] : solved_.at(block).matrices)
-      matrix.report.notes.push_back(report.steps > 0
-                                        ? concat("tuned against the output of block ", window.until - 1, ": loss ",
-                                                 report.loss, " of ", report.start_loss, " before, after ",
-                                                 report.steps, " steps; the error is that of the solve")
-                                        : concat("tuning against the output of block ", window.until - 1,
-                                                 " found nothing better than the solve, loss ", report.start_loss));
+    for (auto& [planned, matrix] : solved_.at(block).matrices) {
+      if (!room_note_.empty()) matrix.report.notes.push_back(std::exchange(room_note_, {}));
+      matrix.report.notes.push_back(note);
+    }
 }
 
 /// Writes the blocks that no later window changes, and takes the quantised stream through them from where the window

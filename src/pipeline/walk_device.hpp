@@ -19,7 +19,9 @@ class WalkDevice {
   virtual std::string name() const = 0;
   /// Bytes of its memory that a run may take.
   virtual Index memory_limit() const = 0;
-  /// As Walk::run (walk.hpp).
+  /// What the tuner takes of it to train a window, beside weights and streams.
+  virtual Index tuning_bytes(const Model& model, const RunPlan& plan, const TuneWindow& window) const = 0;
+  /// As Walk::run (walk.hpp), or TunedWalk::run (tuned_walk.hpp) where the plan asks for tuning.
   virtual void walk(const Context<Cpu>& host, const Model& model, const RunPlan& plan,
                     MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output,
                     ProgressMeter& meter) const = 0;

@@ -24,8 +24,8 @@ struct RunOptions {
 /// complete and has been read back; until then everything is in `out`.partial, from where an interrupted run resumes
 /// and ends in the same bytes. The same bytes for any number of threads; those of another device differ in roundings.
 ///
-/// On a GPU embedding, reading, writing and decoding stay on the host. A recipe that tunes is refused there with
-/// Status::Unsupported; so is a device that is not there.
+/// On a GPU embedding, reading, writing and decoding stay on the host. A device that is not there is refused with
+/// Status::Unsupported.
 ///
 /// Throws Status::Conflict if `out` holds anything, or an unfinished run is in the way (see RunOptions::resume) or is
 /// of another model, recipe or data set; Status::Cancelled if the callback said so; and what the readers, the plan, the
