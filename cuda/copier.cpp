@@ -11,7 +11,7 @@ void Copier<Cuda>::upload_bytes(const void* host, void* there, Index bytes) {
   for (Index done = 0; done < bytes; done += pinned_.size()) {
     const Index piece = std::min(bytes - done, pinned_.size());
     std::memcpy(pinned_.data(), from + done, static_cast<std::size_t>(piece));
-    copy_pinned(pinned_.data(), to + done, piece);
+    copy_pinned(pinned_.data(), to + done, piece, Transfer::FromHost);
   }
 }
 

@@ -22,11 +22,11 @@ Copier<Cuda>::Copier(const Context<Cuda>& context)
 
 Copier<Cuda>::~Copier() { cudaStreamDestroy(static_cast<cudaStream_t>(stream_)); }
 
-void Copier<Cuda>::copy_pinned(const void* pinned, void* there, Index bytes) {
+void Copier<Cuda>::copy_pinned(const void* from, void* to, Index bytes, Transfer way) {
+  const auto kind = way == Transfer::FromHost ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost;
   const auto stream = static_cast<cudaStream_t>(stream_);
   check_cuda(cudaSetDevice(device_), "cuda copier: taking the device");  // of the calling thread
-  check_cuda(cudaMemcpyAsync(there, pinned, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream),
-             "cuda copier: a copy");
+  check_cuda(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream), "cuda copier: a copy");
   check_cuda(cudaStreamSynchronize(stream), "cuda copier: waiting for a copy");
 }
 

@@ -9,6 +9,7 @@
 #include "halftone/model/stream.hpp"
 #include "model/block_operands.hpp"
 #include "model/chunk_loader.hpp"
+#include "model/chunk_storer.hpp"
 
 namespace halftone {
 namespace detail {
@@ -175,7 +176,8 @@ class Stream<S, Backend>::ChunkRunner {
         runner_(*stream.context_, *stream.program_, stream.length_),
         views_(stream.slots_.size()),
         chunk_(stream.slots_.size()),
-        loader_(*stream.context_) {
+        loader_(*stream.context_),
+        storer_(*stream.context_, stream.slots_.size()) {
     runner_.multiply_halves(halves);
   }
 
@@ -183,6 +185,7 @@ class Stream<S, Backend>::ChunkRunner {
   void run(Index first, Index rows, Index ahead = 0) {
     const std::vector<int> live = live_slots(program(), stream_.at_);
     const std::vector<bool> loaded = loader_.take(first, chunk_);
+    storer_.begin();
     for (std::size_t i = 0; i < views_.size(); ++i) {
       auto& slot = stream_.slots_[stream_.place(static_cast<int>(i))];
       views_[i] = slot.empty() ? MatrixView<S>() : slot.in_place(first, rows);
@@ -195,11 +198,15 @@ class Stream<S, Backend>::ChunkRunner {
     if (ahead > 0) loader_.begin(stream_.slots_, live, first + rows, ahead);
     for (int slot : live_slots(program(), target_)) {
       auto& tokens = stream_.slots_[stream_.place(slot)];
+      const auto index = static_cast<std::size_t>(slot);
       const bool spilled = tokens.in_place(first, rows).data == nullptr;
-      if (spilled && detail::written(program(), stream_.at_, target_, slot))
-        tokens.store(first, views_[static_cast<std::size_t>(slot)]);
+      if (!spilled || !detail::written(program(), stream_.at_, target_, slot)) continue;
+      const MatrixView<S> host = tokens.spilled(first, rows);
+      if (host.data == nullptr || !storer_.put(index, chunk_[index], host)) tokens.store(first, views_[index]);
     }
   }
+  /// Until what the chunks have become is where it belongs.
+  void finish() { storer_.finish(); }
 
  private:
   const BlockProgram& program() const { return *stream_.program_; }
@@ -211,6 +218,7 @@ class Stream<S, Backend>::ChunkRunner {
   std::vector<MatrixView<S>> views_;  // by slot
   std::vector<Matrix> chunk_;         // by slot, of spilled tokens
   detail::ChunkLoader<S, Backend> loader_;
+  detail::ChunkStorer<S, Backend> storer_;
 };
 
 template <class S, class Backend>
@@ -238,6 +246,7 @@ void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights,
       first += rows;
     } catch (const Error& error) {
       if (error.status() != Status::OutOfMemory) throw;
+      if (runner) runner->finish();
       runner.reset();  // with all its memory
       if (windows_at_once_ > 1)
         windows_at_once_ = std::min(windows_at_once_, rows / length_ + 1) / 2;
@@ -245,6 +254,7 @@ void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights,
         throw;
     }
   }
+  if (runner) runner->finish();
 }
 
 /// What linears on the way to `target` multiply. Where the backend has no memory for it, hidden states make room.

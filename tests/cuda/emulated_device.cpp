@@ -1,7 +1,9 @@
 // The device that the host plays: memory of the host, everything done when it is asked for. New memory is filled with
 // ones (NaN as float), so that what reads before it writes is found out.
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "cuda/device.hpp"
 #include "halftone/backend/cuda_copier.hpp"
@@ -45,8 +47,10 @@ void CudaDevice::synchronize() {}
 /// Its pinned memory is small, so that there are many pieces.
 Copier<Cuda>::Copier(const Context<Cuda>& context) : device_(0), pinned_(context.allocate_host<char>(1, 1000)) {}
 Copier<Cuda>::~Copier() = default;
-void Copier<Cuda>::copy_pinned(const void* pinned, void* there, Index bytes) {
-  std::memcpy(there, pinned, static_cast<std::size_t>(bytes));
+/// Late, so that what does not wait for it shows.
+void Copier<Cuda>::copy_pinned(const void* from, void* to, Index bytes, Transfer) {
+  std::this_thread::sleep_for(std::chrono::microseconds(300));
+  std::memcpy(to, from, static_cast<std::size_t>(bytes));
 }
 
 }  // namespace halftone

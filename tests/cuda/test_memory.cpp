@@ -62,6 +62,10 @@ TEST_CASE("a copier brings up what the host has, piece by piece") {
     auto other = context.allocate<float>(rows, 333);
     copier.upload_pinned(pinned.view(), other.view());
     CHECK(on_host(context, other) == A);
+    auto back = context.allocate_host<float>(rows, 333);
+    context.synchronize();
+    copier.download_pinned(std::as_const(other).view(), back.view());
+    CHECK(Matrix<float>(std::as_const(back).view()) == A);
     const Matrix<BFloat16> half = rounded_to_bfloat(Context<Cpu>(1), A);
     auto half_there = context.allocate<BFloat16>(rows, 333);
     copier.upload(half.view(), half_there.view());

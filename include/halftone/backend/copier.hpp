@@ -1,4 +1,4 @@
-// Copies from the host to a backend's memory that go on beside what its context is doing.
+// Copies between the host and a backend's memory that go on beside what its context is doing.
 #pragma once
 
 namespace halftone {
@@ -9,6 +9,7 @@ namespace halftone {
 ///   explicit Copier(const Context<Backend>& context);                       the context must outlive it
 ///   void upload(MatrixView<const T> host, MatrixView<T> there);             returns when the numbers are there
 ///   void upload_pinned(MatrixView<const T> host, MatrixView<T> there);      from memory of a HostMatrix
+///   void download_pinned(MatrixView<const T> there, MatrixView<T> host);    to memory of a HostMatrix
 template <class Backend>
 class Copier;
 

@@ -27,20 +27,25 @@ class Copier<Cuda> {
   template <class T>
   void upload_pinned(std::type_identity_t<MatrixView<const T>> host, MatrixView<T> there) {
     require_shapes(host, there);
-    copy_pinned(host.data, there.data, host.size() * static_cast<Index>(sizeof(T)));
+    copy_pinned(host.data, there.data, host.size() * static_cast<Index>(sizeof(T)), Transfer::FromHost);
+  }
+  /// The way back. What makes `there` must be done before. Throws likewise.
+  template <class T>
+  void download_pinned(std::type_identity_t<MatrixView<const T>> there, MatrixView<T> host) {
+    require_shapes(there, host);
+    copy_pinned(there.data, host.data, host.size() * static_cast<Index>(sizeof(T)), Transfer::ToHost);
   }
 
  private:
   template <class T>
-  static void require_shapes(MatrixView<const T> host, MatrixView<T> there) {
-    const bool contiguous =
-        (host.rows <= 1 || host.stride == host.cols) && (there.rows <= 1 || there.stride == there.cols);
-    require(host.rows == there.rows && host.cols == there.cols && contiguous, Status::ShapeMismatch,
-            "cuda copier: ", host.rows, " x ", host.cols, " to ", there.rows, " x ", there.cols,
+  static void require_shapes(MatrixView<const T> from, MatrixView<T> to) {
+    const bool contiguous = (from.rows <= 1 || from.stride == from.cols) && (to.rows <= 1 || to.stride == to.cols);
+    require(from.rows == to.rows && from.cols == to.cols && contiguous, Status::ShapeMismatch,
+            "cuda copier: ", from.rows, " x ", from.cols, " to ", to.rows, " x ", to.cols,
             ", wanted contiguous matrices of one shape");
   }
   void upload_bytes(const void* host, void* there, Index bytes);
-  void copy_pinned(const void* pinned, void* there, Index bytes);  ///< waits
+  void copy_pinned(const void* from, void* to, Index bytes, Transfer way);  ///< waits
 
   int device_;
   void* stream_ = nullptr;  // cudaStream_t

@@ -54,6 +54,10 @@ class SpillableMatrix {
     return first >= here_.rows() && spilled_.rows() > 0 ? spilled_.view().middle_rows(first - here_.rows(), count)
                                                         : MatrixView<const S>();
   }
+  MatrixView<S> spilled(Index first, Index count) {
+    return first >= here_.rows() && spilled_.rows() > 0 ? spilled_.view().middle_rows(first - here_.rows(), count)
+                                                        : MatrixView<S>();
+  }
   /// Copies what is in rows from `first` on and columns from `column` on to a matrix of the backend.
   void load(Index first, Index column, MatrixView<S> to) const {
     const Index near = resident_of(first, to.rows), place = first + near - here_.rows();
