@@ -40,13 +40,13 @@ class ChunkLoader {
     });
   }
 
-  /// Puts what was begun for the rows from `first` on in the place of `chunk`, by slot, and says which slots these are.
-  /// Waits until they are there, and for all that is queued.
-  std::vector<bool> take(Index first, std::vector<Matrix>& chunk) {
+  /// Puts what was begun for rows [first, first + rows) in the place of `chunk`, by slot, and says which slots these
+  /// are. Waits until they are there, and for all that is queued.
+  std::vector<bool> take(Index first, Index rows, std::vector<Matrix>& chunk) {
     std::vector<bool> taken(chunk.size());
     if (!arriving_.valid()) return taken;
     arriving_.get();
-    if (first != first_) return taken;
+    if (first != first_ || pieces_.empty() || pieces_.front().there.rows < rows) return taken;
     context_->synchronize();  // what is in `chunk` now is written over next
     for (const Piece& piece : pieces_) {
       chunk[piece.slot].swap(next_[piece.slot]);
@@ -92,7 +92,7 @@ class ChunkLoader<S, Cpu> {
  public:
   explicit ChunkLoader(const Context<Cpu>&) {}
   void begin(const std::vector<TokenMatrix<S, Cpu>>&, const std::vector<int>&, Index, Index) {}
-  std::vector<bool> take(Index, std::vector<Matrix<S>>& chunk) { return std::vector<bool>(chunk.size()); }
+  std::vector<bool> take(Index, Index, std::vector<Matrix<S>>& chunk) { return std::vector<bool>(chunk.size()); }
 };
 
 }  // namespace halftone::detail

@@ -143,7 +143,7 @@ void Stream<S, Backend>::advance(const BlockWeights<S, Backend>& weights, Index 
           "stream: of products of floats, got weights in bfloat16");
   const std::vector<int> live = live_slots(*program_, target);
   places_ = detail::stream_places<Backend>(*program_, at_, target);
-  rows_ = Matrix();
+  release_rows();
   for (int slot : live) {
     auto& matrix = slots_[place(slot)];
     if (matrix.empty()) matrix = allocated(program_->slot_widths[static_cast<std::size_t>(slot)]);
@@ -184,7 +184,7 @@ class Stream<S, Backend>::ChunkRunner {
   /// Tokens [first, first + rows); `ahead` is what will be run next, behind them, and may be brought in meanwhile.
   void run(Index first, Index rows, Index ahead = 0) {
     const std::vector<int> live = live_slots(program(), stream_.at_);
-    const std::vector<bool> loaded = loader_.take(first, chunk_);
+    const std::vector<bool> loaded = loader_.take(first, rows, chunk_);
     storer_.begin();
     for (std::size_t i = 0; i < views_.size(); ++i) {
       auto& slot = stream_.slots_[stream_.place(static_cast<int>(i))];
@@ -282,7 +282,7 @@ TokenMatrix<S, Backend> Stream<S, Backend>::allocated(Index width) {
 
 template <class S, class Backend>
 bool Stream<S, Backend>::spill() {
-  rows_ = Matrix();
+  release_rows();
   resident_ = 0;
   bool moved = hidden_.spill();
   for (auto& slot : slots_) moved = slot.spill() || moved;
@@ -298,15 +298,25 @@ const TokenMatrix<S, Backend>& Stream<S, Backend>::live(const Operand& operand) 
 }
 
 template <class S, class Backend>
-MatrixView<const S> Stream<S, Backend>::rows(const Operand& operand, Index first, Index count) {
+MatrixView<const S> Stream<S, Backend>::rows(const Operand& operand, Index first, Index count, Index ahead) {
   const TokenMatrix<S, Backend>& slot = live(operand);
   if (const auto view = slot.in_place(first, count); view.data != nullptr)
     return view.middle_cols(operand.column, operand.width);
-  if (rows_.rows() < count || rows_.cols() != operand.width)
-    rows_ = context_->template allocate<S>(count, operand.width);
-  const auto view = rows_.view().middle_rows(0, count);
-  slot.load(first, operand.column, view);
-  return view;
+  const auto index = static_cast<std::size_t>(operand.slot);
+  if (!next_rows_) next_rows_ = std::make_shared<detail::ChunkLoader<S, Backend>>(*context_);
+  rows_.resize(slots_.size());
+  const bool loaded = next_rows_->take(first, count, rows_)[index];
+  if (rows_[index].rows() < count) rows_[index] = context_->template allocate<S>(count, slot.cols());
+  const MatrixView<S> whole = rows_[index].view().middle_rows(0, count);
+  if (!loaded) slot.load(first, 0, whole);
+  if (ahead > 0) next_rows_->begin(slots_, {operand.slot}, first + count, ahead);
+  return whole.middle_cols(operand.column, operand.width);
+}
+
+template <class S, class Backend>
+void Stream<S, Backend>::release_rows() {
+  next_rows_.reset();
+  rows_.clear();
 }
 
 template <class S, class Backend>

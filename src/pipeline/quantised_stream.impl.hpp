@@ -238,16 +238,22 @@ auto QuantisedStream<Backend>::collect(const PlannedStage& stage, const Operand&
   const Index held_out = stage.moments == Moments::HeldOut ? detail::held_out_tokens(tokens, length_) : 0;
   const Index learnt = tokens - held_out;
   for (Index first = 0; first < tokens;) {
-    const Index end = std::min(first + statistics_tokens, first < learnt ? learnt : tokens);
-    const auto own = hidden_->rows(input, first, end - first);
+    const auto end_behind = [&](Index from) {
+      return std::min(from + statistics_tokens, from < learnt ? learnt : tokens);
+    };
+    const Index end = end_behind(first), ahead = end < tokens ? end_behind(end) - end : 0;
+    const auto rows = [&](Stream<float, Backend>& stream) { return stream.rows(input, first, end - first, ahead); };
+    const auto own = rows(*hidden_);
     if (stage.moments < Moments::Cross)
       statistics.add(own);
     else if (first < learnt)
-      statistics.add(own, full->rows(input, first, end - first));
+      statistics.add(own, rows(*full));
     else
-      statistics.add_held_out(own, full->rows(input, first, end - first));
+      statistics.add_held_out(own, rows(*full));
     first = end;
   }
+  hidden_->release_rows();
+  if (full != nullptr) full->release_rows();
   return statistics;
 }
 

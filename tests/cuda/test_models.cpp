@@ -142,6 +142,30 @@ TEST_CASE("hidden states are copied wherever they are, to the host where there i
   }
 }
 
+TEST_CASE("rows that come in ahead are those that are asked for, or are not used") {
+  HALFTONE_DEVICE_CASE(context);
+  const Block block("llama_gqa");
+  const BlockProgram& program = block.model.program(0);
+  const Operand whole{program.input, 0, block.hidden.cols()}, part{program.input, 8, 16};
+  for (const Index resident : {0, 3, 8, 50}) {
+    Stream<float, Cuda> stream(context, Matrix<float>(block.hidden), block.length, {.resident = resident});
+    stream.enter(program);
+    const auto check = [&](const Operand& operand, Index first, Index count, Index ahead) {
+      CAPTURE(resident, first, count, ahead);
+      const auto wanted = block.hidden.view().block(first, operand.column, count, operand.width);
+      CHECK(context.download(stream.rows(operand, first, count, ahead)) == Matrix<float>(wanted));
+    };
+    for (Index first = 0; first + 6 <= stream.tokens(); first += 6) check(whole, first, 6, 6);
+    check(part, 0, 5, 7);
+    check(part, 5, 7, 3);    // as announced
+    check(part, 12, 9, 4);   // more than announced
+    check(whole, 30, 4, 4);  // elsewhere
+    check(whole, 2, 2, 0);
+    stream.release_rows();
+    check(part, 4, 4, 0);
+  }
+}
+
 TEST_CASE("where memory is short chunks have fewer windows, then there is a clear error") {
   const Index limit = Index{512} << 20;
   const auto held = device_context({.device = 0, .memory_limit = limit});

@@ -4,12 +4,18 @@
 
 #include <algorithm>  // max
 #include <limits>
+#include <memory>
 #include <type_traits>
 
 #include "halftone/model/executor.hpp"
 #include "halftone/model/token_matrix.hpp"
 
 namespace halftone {
+
+namespace detail {
+template <class S, class Backend>
+class ChunkLoader;
+}
 
 /// Tokens that are run at once, as one chunk. On the CPU a chunk's slots stay in a core's cache; elsewhere there is
 /// enough of them for the whole device.
@@ -75,8 +81,11 @@ class Stream {
   Index length() const { return length_; }
   Index windows_at_once() const { return windows_at_once_; }
   /// Columns of a live slot, tokens [first, first + count): [count, width], where the backend computes. Valid until the
-  /// stream is asked again. Throws Status::InvalidArgument for a slot that is not live.
-  MatrixView<const S> rows(const Operand& operand, Index first, Index count);
+  /// stream is asked again. `ahead`: tokens behind them that will be asked for next, which may come in meanwhile where
+  /// they are in host memory. Throws Status::InvalidArgument for a slot that is not live.
+  MatrixView<const S> rows(const Operand& operand, Index first, Index count, Index ahead = 0);
+  /// No more rows are asked for: frees what held those that came in.
+  void release_rows();
   /// All tokens of it. Throws Status::InvalidArgument where not all are resident.
   MatrixView<const S> view(const Operand& operand) const;
   /// Between blocks: the hidden state [tokens, width]; throws likewise.
@@ -105,9 +114,10 @@ class Stream {
   Index tokens_, length_, resident_, windows_at_once_, at_ = 0;
   ProductType products_;
   const BlockProgram* program_ = nullptr;
-  std::vector<TokenMatrix<S, Backend>> slots_;  // by slot; empty where it is not live
-  std::vector<int> places_;                     // by slot: whose place it takes on the way, or −1
-  Matrix rows_;                                 // of rows(), where they are spilled
+  std::vector<TokenMatrix<S, Backend>> slots_;                  // by slot; empty where it is not live
+  std::vector<int> places_;                                     // by slot: whose place it takes on the way, or −1
+  std::vector<Matrix> rows_;                                    // of rows(), by slot, where they are spilled
+  std::shared_ptr<detail::ChunkLoader<S, Backend>> next_rows_;  // on their way
 };
 
 /// Most bytes that a stream of `tokens` tokens in float holds anywhere in the block, on its way from stage to stage,
