@@ -110,15 +110,22 @@ void add_files(MemoryEstimate& memory, const Model& model, const RunPlan& plan, 
   if (plan.streams() > 0 && block + 1 < model.blocks()) memory.weights += weight_bytes(model, plan, block + 1);
 }
 
-/// While a window is trained: its input, the stream ahead and the quantised one; originals of all its blocks and copies
-/// of those that are trained; what the tuner holds.
+/// While a window is trained: its input, the stream ahead and the quantised one; originals of all its blocks and of the
+/// one whose norm reads their output, and copies of those that are trained; what the tuner holds, and its codes as they
+/// were solved and as they are handed out.
 MemoryEstimate window_memory(const Model& model, const RunPlan& plan, const TuneWindow& window,
                              const BlockChain<float>& chain) {
   MemoryEstimate memory;
   memory.streams = (plan.moments >= Moments::Cross ? 4 : 3) * 4 * hidden_width(model, window) * plan.tokens();
   for (Index block = window.first; block < window.until; ++block)
     memory.weights += (block < window.last ? 2 : 1) * parameter_bytes(model.program(block));
+  if (plan.tune.weighting == TuneWeighting::Gain && window.until < model.blocks())
+    memory.weights += parameter_bytes(model.program(window.until));
   memory.tuning = tuning_bytes(chain, model, plan, window);
+  for (Index block = window.first; block < window.last; ++block)
+    for (const PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)])
+      for (const PlannedMatrix& planned : stage.matrices)
+        memory.tuning += 2 * planned.matrix.rows * planned.matrix.cols;
   return memory;
 }
 
