@@ -1,10 +1,13 @@
-// Blocks, streams and the walks over a model on the CUDA backend, compiled once: the same templates as on the CPU.
+// Blocks, streams, the walks over a model, evaluation and comparison on the CUDA backend, compiled once: the same
+// templates as on the CPU.
 #include "halftone/backend/cuda_copier.hpp"
 #include "halftone/backend/cuda_nn.hpp"
 #include "halftone/quant/cuda_dequantize.hpp"
 #include "halftone/solver/cuda_quantizer.hpp"
+#include "model/evaluation.impl.hpp"
 #include "model/executor.impl.hpp"
 #include "model/stream.impl.hpp"
+#include "pipeline/comparison_run.impl.hpp"
 #include "pipeline/tuned_walk.impl.hpp"
 #include "pipeline/tuning_cost.hpp"
 #include "pipeline/walk.impl.hpp"
@@ -40,6 +43,15 @@ class CudaWalkDevice final : public WalkDevice {
       TunedWalk<Cuda>({host, context_}, model, plan, ids, output, meter, options).run();
     else
       Walk<Cuda>({host, context_}, model, plan, ids, reading, output, meter, options).run();
+  }
+  Evaluation evaluate(const Context<Cpu>& host, const Model& model, MatrixView<const std::int32_t> ids,
+                      const Model* reference, const EvaluationProgress& progress) const override {
+    const EvaluationRoom room = evaluation_room(model, ids, reference, memory_limit());
+    return evaluate_on(host, context_, model, ids, reference, progress, room);
+  }
+  std::vector<Evaluation> compare(const Context<Cpu>& host, const ComparisonTask& task) const override {
+    const ComparisonRoom room = comparison_room(task.model, task.recipes, task.calibration, task.ids, memory_limit());
+    return compare_streams<Cuda>({host, context_}, task, room, this);
   }
 
  private:

@@ -156,6 +156,11 @@ void divergence(const Context<Cpu>& context, MatrixView<const S> reference, cons
   });
 }
 
+template <class S>
+void target_logits(const Context<Cpu>&, MatrixView<const S> x, const std::int32_t* targets, S* out) {
+  for (Index row = 0; row < x.rows; ++row) out[row] = x(row, targets[row]);
+}
+
 #define HALFTONE_INSTANTIATE(S)                                                                                    \
   template void rms_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, Index, double, MatrixView<S>);     \
   template void layer_norm<S>(const Context<Cpu>&, MatrixView<const S>, const S*, const S*, Index, double,         \
@@ -173,7 +178,8 @@ void divergence(const Context<Cpu>& context, MatrixView<const S> reference, cons
   template void soft_cap<S>(const Context<Cpu>&, double, MatrixView<S>);                                           \
   template void summarize_logits<S>(const Context<Cpu>&, MatrixView<const S>, LogitSummary*);                      \
   template void divergence<S>(const Context<Cpu>&, MatrixView<const S>, const LogitSummary*, MatrixView<const S>,  \
-                              const LogitSummary*, double*);
+                              const LogitSummary*, double*);                                                       \
+  template void target_logits<S>(const Context<Cpu>&, MatrixView<const S>, const std::int32_t*, S*);
 HALFTONE_INSTANTIATE(float)
 HALFTONE_INSTANTIATE(double)
 #undef HALFTONE_INSTANTIATE

@@ -15,9 +15,9 @@ void add_export(CLI::App& app, Common& common);
 void add_methods(CLI::App& app, Common& common);
 void add_completion(CLI::App& app);
 
-/// What a command computes with.
-enum class Computes { Nothing, OnCpu, OnDevices };
-/// Adds --json, for commands that compute --threads and --device, for those that may do so on a GPU --device-memory.
+/// Whether a command computes.
+enum class Computes { Nothing, OnDevices };
+/// Adds --json; for commands that compute --threads, --device and --device-memory.
 void add_common_flags(CLI::App& command, Common& common, Computes computes);
 
 /// Version, instruction set and libraries, for --version.

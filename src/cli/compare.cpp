@@ -113,7 +113,7 @@ void run_compare(const CLI::App& command, const CompareArguments& arguments, con
     line.show(now);
     return !stop_requested();
   };
-  const ComparisonReport report = compare_recipes(context, model, recipes, ids, progress);
+  const ComparisonReport report = compare_recipes(context, model, recipes, ids, progress, common.device);
   line.clear();
   if (!arguments.html.empty()) write_file(arguments.html, comparison_page(report));
   if (common.json)
@@ -161,7 +161,7 @@ void add_compare(CLI::App& app, Common& common) {
       ->add_option("--html", arguments->html, "also write a page with the table and pictures; nothing else is written")
       ->type_name("FILE");
   add_method_flags(*command, arguments->options);
-  add_common_flags(*command, common, Computes::OnCpu);
+  add_common_flags(*command, common, Computes::OnDevices);
   command->footer(
       "Options of methods stand for every recipe that leaves them open and whose method has them.\n"
       "The original and all recipes go through the model together. Memory: for each of them one transformer block in\n"

@@ -7,7 +7,7 @@
 #include "cli/evaluation_data.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/signals.hpp"
-#include "halftone/model/evaluation.hpp"
+#include "halftone/pipeline/evaluate_model.hpp"
 
 namespace halftone::cli {
 namespace {
@@ -54,7 +54,8 @@ void run_eval(const EvalArguments& arguments, const Common& common) {
     line.show("evaluating", done);
     return !stop_requested();
   };
-  const Evaluation result = evaluate(context, model, ids, reference ? &*reference : nullptr, progress);
+  const Evaluation result =
+      evaluate_model(context, model, ids, reference ? &*reference : nullptr, progress, common.device);
   line.clear();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (common.json)
@@ -76,7 +77,7 @@ void add_eval(CLI::App& app, Common& common) {
                       "how many windows [default 64 of text, all of token ids]");
   command->add_option("--window-length", arguments->data.windows.length, "tokens of a window of text [default 256]");
   command->add_option("--seed", arguments->data.windows.seed, "shuffle the windows before taking the first");
-  add_common_flags(*command, common, Computes::OnCpu);
+  add_common_flags(*command, common, Computes::OnDevices);
   command->footer(
       "JSON keys: tokens nll perplexity seconds, and with --reference kl kl_p99 top1 (nats a token; 0 .. 1).");
   command->callback([arguments, &common] { run_eval(*arguments, common); });

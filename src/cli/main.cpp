@@ -10,25 +10,20 @@
 #include "cli/commands.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/signals.hpp"
-#include "halftone/backend/cuda.hpp"
 
 namespace halftone::cli {
 
 namespace {
 
-void add_device_flags(CLI::App& command, Common& common, bool gpus) {
+void add_device_flags(CLI::App& command, Common& common) {
   command.add_option_function<std::string>(
       "--device",
-      [&common, gpus](const std::string& text) {
+      [&common](const std::string& text) {
         const ComputeDevice device = parse_device(text);
         common.device.cuda = device.cuda;
         common.device.ordinal = device.ordinal;
-        require(gpus || !device.cuda, Status::Unsupported, "device '", text,
-                "': this command computes on the cpu alone, wanted cpu; `halftone quantize` runs on cuda: ",
-                cuda_devices_text());
       },
-      gpus ? "where to compute: cpu, cuda or cuda:N" : "where to compute: cpu");
-  if (!gpus) return;
+      "where to compute: cpu, cuda or cuda:N");
   command
       .add_option_function<double>(
           "--device-memory",
@@ -47,7 +42,7 @@ void add_common_flags(CLI::App& command, Common& common, Computes computes) {
       .add_option("--threads", common.threads,
                   "threads; 0: all that this process may use, or OMP_NUM_THREADS. Results do not depend on it")
       ->check(CLI::Range(0, 4096));
-  add_device_flags(command, common, computes == Computes::OnDevices);
+  add_device_flags(command, common);
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "halftone/core/error.hpp"
+#include "model/head.hpp"
 #include "model/image_embedding.hpp"
 #include "model/tensor_check.hpp"
 
@@ -191,10 +192,10 @@ Matrix<float> Model::final_gain() const {
   return gain;
 }
 
-HeadWeights Model::load_head() const {
+HeadWeights<> Model::load_head() const {
   const Architecture& a = *config_.architecture;
   const TensorSource& tensors = checkpoint_->tensors();
-  HeadWeights weights;
+  HeadWeights<> weights;
   weights.norm = final_gain();
   if (config_.final_norm && a.layer_norm)
     weights.norm_bias = vector_of(tensors, name(a.final_norm) + ".bias", config_.hidden);
@@ -211,26 +212,16 @@ HeadWeights Model::load_head() const {
   return weights;
 }
 
-Matrix<float> Model::final_hidden(const Context<Cpu>& context, const HeadWeights& weights,
+Matrix<float> Model::final_hidden(const Context<Cpu>& context, const HeadWeights<>& weights,
                                   MatrixView<const float> hidden) const {
-  Matrix<float> normed =
-      config_.reads_images() ? detail::mean_of_patches(context, config_.image, hidden) : Matrix<float>(hidden);
-  if (config_.final_norm && config_.architecture->layer_norm)
-    layer_norm<float>(context, normed, weights.norm.data(), weights.norm_bias.data(), 1, config_.norm_epsilon, normed);
-  else if (config_.final_norm)
-    rms_norm<float>(context, normed, weights.norm.data(), 1, config_.norm_epsilon, normed);
-  if (weights.project.empty()) return normed;
-  Matrix<float> projected(normed.rows(), config_.embedding_width);
-  gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, normed.view(), weights.project.view(), 0.0f,
-              projected.view());
-  return projected;
+  return detail::head_inputs(
+      context, config_, weights,
+      config_.reads_images() ? detail::mean_of_patches(context, config_.image, hidden) : Matrix<float>(hidden));
 }
 
-void Model::logits(const Context<Cpu>& context, const HeadWeights& weights, MatrixView<const float> final,
+void Model::logits(const Context<Cpu>& context, const HeadWeights<>& weights, MatrixView<const float> final,
                    MatrixView<float> logits) const {
-  gemm<float>(context, Transpose::No, Transpose::Yes, 1.0f, final, weights.head.view(), 0.0f, logits);
-  if (!weights.head_bias.empty()) add_bias<float>(context, weights.head_bias.data(), logits);
-  if (config_.logit_soft_cap > 0) soft_cap<float>(context, config_.logit_soft_cap, logits);
+  detail::head_logits(context, config_, weights, final, logits);
 }
 
 }  // namespace halftone

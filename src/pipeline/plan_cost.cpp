@@ -7,6 +7,7 @@
 #include "halftone/backend/linear_algebra.hpp"
 #include "halftone/format/safetensors_writer.hpp"
 #include "halftone/model/stream.hpp"
+#include "model/block_bytes.hpp"
 #include "pipeline/process_memory.hpp"
 #include "pipeline/tuning_cost.hpp"
 #include "pipeline/write_behind.hpp"
@@ -189,14 +190,6 @@ double solve_flops(const PlannedMatrix& planned) {
   if (planned.moments != Moments::None) flops += 2 * elements * width;  // the solve and the report's error
   // A round of refinement: three products, and the search inside its blocks.
   return flops + refine_rounds(planned) * elements * (6 * width + 1300);
-}
-
-Index parameter_bytes(const BlockProgram& program) {
-  Index elements = 0;
-  for (const LinearInfo& linear : program.linears)
-    elements += linear.rows * linear.cols + (linear.bias ? linear.rows : 0);
-  for (const ParameterInfo& parameter : program.parameters) elements += parameter.width;
-  return 4 * elements;
 }
 
 Index weight_bytes(const Model& model, const RunPlan& plan, Index block) {

@@ -8,9 +8,8 @@ namespace halftone {
 /// Fills in output_bytes, memory and flops of a plan whose blocks, tensors, windows and length are known.
 void plan_cost(const Context<Cpu>& context, const Model& model, RunPlan& plan);
 
-/// Bytes of a block's weights in float.
-Index parameter_bytes(const BlockProgram& program);
-/// The same as a walk without tuning holds them: linears in bfloat16 where Model::load_block gives them so.
+/// Bytes of a block's weights as a walk without tuning holds them: linears in bfloat16 where Model::load_block gives
+/// them so.
 Index weight_bytes(const Model& model, const RunPlan& plan, Index block);
 /// Of its other linears, rounded, where the plan multiplies 16-bit numbers.
 Index rounded_bytes(const Model& model, const RunPlan& plan, Index block);

@@ -1,48 +1,12 @@
 #include "pipeline/plan_device.hpp"
 
-#include <algorithm>  // clamp, max, min, set_union
-#include <iterator>   // back_inserter
+#include <algorithm>  // max, min
 
-#include "halftone/model/stream.hpp"
+#include "model/block_bytes.hpp"
 #include "pipeline/plan_cost.hpp"
 
 namespace halftone {
 namespace {
-
-/// What no count of numbers says: work space of the libraries, blocks that are rounded up.
-constexpr Index device_slack = 256'000'000;
-
-Index width_of(const BlockProgram& program, const std::vector<int>& slots) {
-  Index width = 0;
-  for (const int slot : slots) width += program.slot_widths[static_cast<std::size_t>(slot)];
-  return width;
-}
-
-/// Bytes of a token in the slots that live at the beginning or the end of the way to some stage, the most of all.
-Index token_bytes(const BlockProgram& program) {
-  std::vector<Index> stops;
-  for (const Stage& stage : program.stages) stops.push_back(stage.first_op);
-  stops.push_back(program.size());
-  Index most = 0;
-  std::vector<int> before = live_slots(program, 0);
-  for (const Index stop : stops) {
-    const std::vector<int> after = live_slots(program, stop);
-    std::vector<int> both;
-    std::set_union(before.begin(), before.end(), after.begin(), after.end(), std::back_inserter(both));
-    most = std::max(most, width_of(program, both));
-    before = after;
-  }
-  return 4 * most;
-}
-
-/// A chunk of tokens on its way through a block, every slot of it, and what of it is rounded: a linear's input, the
-/// widest.
-Index chunk_bytes(const BlockProgram& program, Index tokens, ProductType products) {
-  Index width = 0, widest = 0;
-  for (const Index slot_width : program.slot_widths) width += slot_width;
-  for (const LinearInfo& linear : program.linears) widest = std::max(widest, linear.cols);
-  return (4 * width + (products == ProductType::BFloat16 ? 2 * widest : 0)) * tokens;
-}
 
 /// Inputs that are added to a stage's sums at once: of each stream where they are spilled, and the difference of both,
 /// which may be rounded.
@@ -88,23 +52,7 @@ Index held_weights(const Model& model, const RunPlan& plan, Index block) {
   return most;
 }
 
-/// The weights; beside them a chunk, or a stage whose inputs are summed, or that is solved. Sums for which there is no
-/// room beside the solver are spilled.
-Index fixed_bytes(const Model& model, RunPlan& plan, Index block) {
-  const BlockProgram& program = model.program(block);
-  const Index chunk = plan.length == 0 ? 0 : std::min(plan.tokens(), chunk_windows<Cuda>(plan.length) * plan.length);
-  const Index weights = held_weights(model, plan, block) + device_slack;
-  Index beside = chunk_bytes(program, chunk, plan.products) + rounded_bytes(model, plan, block);
-  for (PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)]) {
-    stage.spill_sums =
-        stage.moments != Moments::None && weights + stage_bytes(program, stage, plan) > plan.device.memory_limit;
-    if (stage.spill_sums) plan.device.sums_bytes = std::max(plan.device.sums_bytes, sums_bytes(program, stage));
-    beside = std::max(beside, stage_bytes(program, stage, plan));
-  }
-  return weights + beside;
-}
-
-/// The same while a window is trained.
+/// All that is no hidden state while a window is trained.
 Index tuner_bytes(const Model& model, const WalkDevice& device, const RunPlan& plan) {
   Index most = 0;
   if (plan.tune.steps > 0)
@@ -124,6 +72,20 @@ Index hidden_bytes(const Model& model, const RunPlan& plan, Index block) {
 
 }  // namespace
 
+Index bytes_beside(const Model& model, RunPlan& plan, Index block, Index weights) {
+  const BlockProgram& program = model.program(block);
+  const Index chunk = plan.length == 0 ? 0 : std::min(plan.tokens(), chunk_windows<Cuda>(plan.length) * plan.length);
+  Index beside = chunk_bytes(program, chunk, plan.products) + rounded_bytes(model, plan, block);
+  for (PlannedStage& stage : plan.blocks[static_cast<std::size_t>(block)]) {
+    stage.spill_sums = false;
+    stage.spill_sums = stage.moments != Moments::None &&
+                       weights + device_slack + stage_bytes(program, stage, plan) > plan.device.memory_limit;
+    if (stage.spill_sums) plan.device.sums_bytes = std::max(plan.device.sums_bytes, sums_bytes(program, stage));
+    beside = std::max(beside, stage_bytes(program, stage, plan));
+  }
+  return beside;
+}
+
 void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan) {
   DevicePlan& there = plan.device;
   there.name = device.name();
@@ -131,25 +93,31 @@ void plan_device(const Model& model, const WalkDevice& device, RunPlan& plan) {
   there.fixed_bytes = tuner_bytes(model, device, plan);
   Index weights = 0;
   for (Index block = 0; block < model.blocks(); ++block) {
+    const Index held = held_weights(model, plan, block);
     weights = std::max(weights, weight_bytes(model, plan, block));
-    there.fixed_bytes = std::max(there.fixed_bytes, fixed_bytes(model, plan, block));
+    there.fixed_bytes = std::max(there.fixed_bytes, held + bytes_beside(model, plan, block, held) + device_slack);
     there.token_bytes = std::max(there.token_bytes, hidden_bytes(model, plan, block));
   }
   const Index tokens = plan.streams() > 0 ? plan.tokens() : 0;
-  if (tokens > 0)
-    there.resident = std::clamp<Index>((there.memory_limit - there.fixed_bytes) / there.token_bytes, 0, tokens);
-  if (there.resident < tokens)
-    plan.notes.push_back(concat("the device's memory has room for the hidden states of ", there.resident, " of ",
-                                tokens, " tokens, the others stay with the host"));
-  if (there.sums_bytes > 0)
-    plan.notes.push_back(
-        "the device's memory has no room for the sums of a stage beside its solver, they are with the "
-        "host meanwhile");
+  if (tokens > 0) there.resident = resident_tokens(there.memory_limit - there.fixed_bytes, there.token_bytes, tokens);
   MemoryEstimate& host = plan.memory;
   host.statistics = there.sums_bytes;
   host.tuning = 0;
   host.weights = 2 * weights;  // one block read ahead, one on its way to the device
   host.streams = std::max(4 * tokens * model.config().hidden, (tokens - there.resident) * there.token_bytes);
+}
+
+std::vector<std::string> device_notes(const RunPlan& plan) {
+  const DevicePlan& there = plan.device;
+  const Index tokens = plan.streams() > 0 ? plan.tokens() : 0;
+  std::vector<std::string> notes;
+  if (there.resident < tokens)
+    notes.push_back(concat("the device's memory has room for the hidden states of ", there.resident, " of ", tokens,
+                           " tokens, the others stay with the host"));
+  if (there.sums_bytes > 0)
+    notes.push_back(
+        "the device's memory has no room for the sums of a stage beside its solver, they are with the host meanwhile");
+  return notes;
 }
 
 }  // namespace halftone

@@ -10,6 +10,7 @@
 
 #include "halftone/model/model.hpp"
 #include "halftone/pipeline/plan.hpp"
+#include "model/weights_ahead.hpp"
 #include "pipeline/worker.hpp"
 
 namespace halftone {
@@ -17,16 +18,6 @@ namespace halftone {
 enum class Reading : std::uint8_t {
   WhenAsked = 0,  ///< on the thread that asks: a program's tensors (host_tensors.hpp)
   Ahead = 1,      ///< a mapped file's
-};
-
-/// What is done to a block's weights beside the walk once they are read.
-class BlockCarrier {
- public:
-  virtual ~BlockCarrier() = default;
-  /// The block will be read next: on the walk's thread, before that begins.
-  virtual void expect(Index block) = 0;
-  /// It was: on the thread that reads.
-  virtual void carry(Index block, BlockWeights<float>& read) = 0;
 };
 
 class ReadAhead {

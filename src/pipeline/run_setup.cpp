@@ -1,6 +1,7 @@
 #include "pipeline/run_setup.hpp"
 
-#include <tuple>  // tie
+#include <tuple>    // tie
+#include <utility>  // move
 
 #include "pipeline/plan_device.hpp"
 #include "pipeline/tuned_walk.hpp"
@@ -9,12 +10,14 @@
 namespace halftone {
 
 RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length,
-                  const WalkDevice* device) {
+                  const WalkDevice* device, bool alone) {
   if (windows == 0) std::tie(windows, length) = calibration_shape(recipe.calibration);
   if (device == nullptr) return make_plan(context, model, recipe, windows, length);
   constexpr bool half_units = true;  // of every GPU that the CUDA backend runs on
   RunPlan plan = make_plan(context, model, recipe, windows, length, half_units);
   plan_device(model, *device, plan);
+  if (!alone) return plan;
+  for (std::string& note : device_notes(plan)) plan.notes.push_back(std::move(note));
   return plan;
 }
 

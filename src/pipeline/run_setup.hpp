@@ -12,9 +12,9 @@
 namespace halftone {
 
 /// The plan of a run over calibration data of the given size; both 0: over that of the recipe.
-/// `device`: null for the CPU.
+/// `device`: null for the CPU. `alone`: the run has the device's memory for itself, and notes say what finds no room.
 RunPlan plan_over(const Context<Cpu>& context, const Model& model, const Recipe& recipe, Index windows, Index length,
-                  const WalkDevice* device = nullptr);
+                  const WalkDevice* device = nullptr, bool alone = true);
 
 /// Calibration ids [windows, length] of a run: those given, or where there are none, those of the recipe; none where no
 /// method of the plan wants any.

@@ -8,12 +8,12 @@
 #include <optional>
 
 #include "halftone/pipeline/progress.hpp"
+#include "model/weights_ahead.hpp"
 #include "pipeline/progress_meter.hpp"
 #include "pipeline/quantised_stream.hpp"
 #include "pipeline/read_ahead.hpp"
 #include "pipeline/recording.hpp"
 #include "pipeline/walk_output.hpp"
-#include "pipeline/weights_ahead.hpp"
 
 namespace halftone {
 

@@ -1,16 +1,20 @@
-// What walks over a model on another processor than the CPU.
+// What goes over models, block by block, on another processor than the CPU: to quantise and to evaluate them.
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "halftone/backend/compute_device.hpp"
 #include "halftone/backend/cuda.hpp"
+#include "halftone/model/evaluation.hpp"
 #include "halftone/pipeline/plan.hpp"
 #include "pipeline/progress_meter.hpp"
 #include "pipeline/read_ahead.hpp"
 #include "pipeline/walk_output.hpp"
 
 namespace halftone {
+
+struct ComparisonTask;
 
 class WalkDevice {
  public:
@@ -25,6 +29,11 @@ class WalkDevice {
   virtual void walk(const Context<Cpu>& host, const Model& model, const RunPlan& plan,
                     MatrixView<const std::int32_t> ids, Reading reading, WalkOutput& output,
                     ProgressMeter& meter) const = 0;
+  /// As halftone::evaluate, of what require_evaluable (model/logit_scores.hpp) lets through.
+  virtual Evaluation evaluate(const Context<Cpu>& host, const Model& model, MatrixView<const std::int32_t> ids,
+                              const Model* reference, const EvaluationProgress& progress) const = 0;
+  /// As compare_streams (comparison_run.hpp).
+  virtual std::vector<Evaluation> compare(const Context<Cpu>& host, const ComparisonTask& task) const = 0;
 };
 
 inline namespace HALFTONE_DEVICE {

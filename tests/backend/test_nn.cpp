@@ -279,6 +279,14 @@ TEMPLATE_TEST_CASE("summaries and divergence of logits equal the double loop", "
     }
 }
 
+TEST_CASE("logits of targets are those of each token's own") {
+  const auto x = random_matrix<float>(5, 7, 1);
+  const std::int32_t targets[] = {6, 0, 3, 3, 1};
+  float out[5];
+  target_logits<float>(Context<Cpu>(2), x, targets, out);
+  for (Index i = 0; i < 5; ++i) CHECK(out[i] == x(i, targets[i]));
+}
+
 TEST_CASE("of equal logits the first is the largest") {
   Matrix<float> x(1, 40, 3.0f);
   x(0, 0) = 1;

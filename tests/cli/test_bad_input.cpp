@@ -181,6 +181,34 @@ TEST_CASE("a group size that the format cannot express") {
   scene.refuses(2, {"--device-memory"}, {"--device", "cuda", "--device-memory", "0"});
 }
 
+TEST_CASE("eval and compare take a GPU where there is one, and say why not where there is none") {
+  const Scene scene;
+  const std::string model = scene.model.path().string(), ids = scene.ids.string();
+  const std::vector<std::vector<std::string>> commands = {
+      {"eval", model, "--data", ids, "--reference", model},
+      {"compare", model, "--data", ids, "--calibration", ids, "--bits", "4", "--group-size", "8", "--try",
+       "--method rtn", "--try", "--method gptq"}};
+  for (std::vector<std::string> words : commands) {
+    INFO(words[0]);
+    const auto run = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), words.begin(), words.end());
+      return halftone_command(more);
+    };
+    CHECK(run({"--device", "cpu"}).code == 0);
+    CHECK(run({"--device", "tpu"}).code == 2);
+    CHECK(run({"--device", "cuda", "--device-memory", "0"}).code == 2);
+    const CommandResult result = run({"--device", "cuda", "--device-memory", "4"});
+    INFO(result.err);
+    if (cuda_devices().problem.empty()) {
+      CHECK(result.code == 0);
+      continue;
+    }
+    CHECK(result.code == 5);
+    CHECK(result.out.empty());
+    CHECK_THAT(result.err, Catch::Contains("cuda") && Catch::Contains(cuda_devices().problem));
+  }
+}
+
 TEST_CASE("an output folder that holds other files is not touched") {
   Scene scene;
   std::filesystem::create_directory(scene.out);

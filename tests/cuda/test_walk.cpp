@@ -3,6 +3,7 @@
 
 #include "halftone/backend/cuda_copier.hpp"
 #include "model/bfloat_model.hpp"
+#include "pipeline/comparison_run.hpp"
 #include "pipeline/fingerprint.hpp"
 #include "pipeline/walk.hpp"
 #include "walk_support.hpp"
@@ -121,6 +122,29 @@ TEST_CASE("a run that goes on ends in the same bytes, on the device too") {
     CHECK(rest.matrices.size() < whole.matrices.size());
     for (const auto& [module, matrix] : rest.matrices) CHECK(same_codes(matrix, whole.matrices.at(module)));
   }
+}
+
+TEST_CASE("a comparison solves on the device what a walk alone solves there") {
+  const auto device = walk_device();
+  if (!device) return;
+  for (const char* method : {"gptq", "gptqv2"}) {
+    Recipe recipe = recipe_of(method);
+    recipe.compute = Compute::BFloat16;  // of weights that a walk holds in bfloat16, a comparison in float
+    const Scene scene = scene_of("llama_gqa", true, recipe);
+    const Kept alone = scene.walk(device.get());
+    const std::vector<NamedRecipe> one{{"one", scene.recipe}};
+    const ComparisonReport report = compare_on(cpu, scene.model, one, scene.ids, {}, device.get());
+    REQUIRE(report.recipes.at(0).layers.size() == alone.matrices.size());
+    for (const LayerReport& layer : report.recipes[0].layers)
+      CHECK(layer.solve.relative_error == alone.matrices.at(layer.module).report.relative_error);
+  }
+  Recipe tuned = recipe_of("gptq");
+  tuned.tune = parse_tune("steps=4,batch=4,rate=0.01,held_out=0");
+  const Scene scene("llama_gqa", tuned);
+  const Kept alone = scene.walk(device.get());
+  const std::vector<NamedRecipe> two{{"one", scene.recipe}, {"other", recipe_of("rtn")}};
+  for (const LayerReport& layer : compare_on(cpu, scene.model, two, scene.ids, {}, device.get()).recipes.at(0).layers)
+    CHECK(layer.solve.relative_error == alone.matrices.at(layer.module).report.relative_error);
 }
 
 TEST_CASE("weights that are carried ahead are those that are copied when they are needed") {

@@ -16,7 +16,7 @@ inline void check_forward(const Context<Cpu>& context, const Model& model, Strea
     stream.advance(model.load_block(context, block), model.program(block).size());
     CHECK(distance(stream.hidden(), read_rows(expected, "block." + std::to_string(block))) < tolerance);
   }
-  const HeadWeights head = model.load_head();
+  const HeadWeights<> head = model.load_head();
   const Matrix<float> final = model.final_hidden(context, head, stream.hidden());
   CHECK(distance(final, read_rows(expected, "final")) < tolerance);
   Matrix<float> logits(final.rows(), model.vocabulary());

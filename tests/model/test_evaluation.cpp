@@ -4,6 +4,7 @@
 
 #include "halftone/model/stream.hpp"
 #include "model/fixture.hpp"
+#include "model/logit_scores.impl.hpp"
 
 using namespace halftone;
 using namespace halftone::test;
@@ -18,7 +19,7 @@ Matrix<double> log_probabilities(const Context<Cpu>& context, const Model& model
     stream.enter(model.program(block));
     stream.advance(model.load_block(context, block), model.program(block).size());
   }
-  const HeadWeights head = model.load_head();
+  const HeadWeights<> head = model.load_head();
   const auto final = model.final_hidden(context, head, stream.hidden());
   Matrix<float> logits(final.rows(), model.vocabulary());
   model.logits(context, head, final, logits);
@@ -106,6 +107,26 @@ TEST_CASE("evaluation reports its progress and can be stopped") {
   expect_error(Status::Cancelled, {"stopped on request after 2 of 3 steps"},
                [&] { evaluate(context, model, ids, nullptr, [&](double) { return ++calls < 2; }); });
   CHECK(calls == 2);
+}
+
+TEST_CASE(
+    "where memory is short tokens are scored in halves, each at last once, and one by one hidden states make room") {
+  std::vector<Index> scored(13), parts;
+  Index room = 3, at_once = 10;
+  const auto score = [&](Index first, Index count) {
+    parts.push_back(count);
+    if (count > room) fail(Status::OutOfMemory, "full");
+    for (Index i = first; i < first + count; ++i) ++scored[static_cast<std::size_t>(i)];
+  };
+  const std::vector<Predictor<Cpu>*> predictors;
+  const std::vector<Stream<float>*> streams;
+  detail::score_tokens(0, 10, at_once, predictors, streams, score);
+  detail::score_tokens(10, 3, at_once, predictors, streams, score);
+  CHECK(scored == std::vector<Index>(13, 1));
+  CHECK(parts == std::vector<Index>{10, 5, 2, 2, 2, 2, 2, 2, 1});
+  room = 0;
+  expect_error(Status::OutOfMemory, {"full"}, [&] { detail::score_tokens(0, 4, at_once, predictors, streams, score); });
+  CHECK(parts.back() == 1);
 }
 
 TEST_CASE("evaluation refuses what it cannot compare") {

@@ -19,7 +19,7 @@ Matrix<float> logits_of(const std::filesystem::path& folder, const std::string& 
     stream.enter(model.program(block));
     stream.advance(model.load_block(context, block), model.program(block).size());
   }
-  const HeadWeights head = model.load_head();
+  const HeadWeights<> head = model.load_head();
   const Matrix<float> final = model.final_hidden(context, head, stream.hidden());
   Matrix<float> logits(final.rows(), model.vocabulary());
   model.logits(context, head, final, logits);

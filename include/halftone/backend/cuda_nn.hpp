@@ -38,4 +38,13 @@ void add_bias(const Context<Cuda>& context, const S* bias, MatrixView<S> y);
 template <class S>
 void soft_cap(const Context<Cuda>& context, double cap, MatrixView<S> x);
 
+/// Logits are in device memory; summaries, targets and what comes out are the host's. Each call waits.
+template <class S>
+void summarize_logits(const Context<Cuda>& context, MatrixView<const S> x, LogitSummary* out);
+template <class S>
+void divergence(const Context<Cuda>& context, MatrixView<const S> reference, const LogitSummary* reference_summary,
+                std::type_identity_t<MatrixView<const S>> x, const LogitSummary* summary, double* out);
+template <class S>
+void target_logits(const Context<Cuda>& context, MatrixView<const S> x, const std::int32_t* targets, S* out);
+
 }  // namespace halftone

@@ -98,5 +98,8 @@ void summarize_logits(const Context<Cpu>& context, MatrixView<const S> x, LogitS
 template <class S>
 void divergence(const Context<Cpu>& context, MatrixView<const S> reference, const LogitSummary* reference_summary,
                 MatrixView<const S> x, const LogitSummary* summary, double* out);
+/// out[t] = x(t, targets[t]). x [tokens, vocabulary]; every target is below the vocabulary.
+template <class S>
+void target_logits(const Context<Cpu>& context, MatrixView<const S> x, const std::int32_t* targets, S* out);
 
 }  // namespace halftone

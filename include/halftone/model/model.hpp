@@ -10,12 +10,14 @@
 
 namespace halftone {
 
-/// What stands behind the last block: norm, projection (OPT-350m), head.
+/// What stands behind the last block, where a backend computes: norm, projection (OPT-350m), head.
+template <class Backend = Cpu>
 struct HeadWeights {
-  Matrix<float> norm, norm_bias;  ///< [1, hidden]; empty where there is none
-  Matrix<float> project;          ///< [embedding width, hidden]; empty where there is none
-  Matrix<float> head;             ///< [vocabulary, embedding width]
-  Matrix<float> head_bias;        ///< [1, vocabulary]; empty where there is none
+  using Matrix = typename Backend::template Matrix<float>;
+  Matrix norm, norm_bias;  ///< [1, hidden]; empty where there is none
+  Matrix project;          ///< [embedding width, hidden]; empty where there is none
+  Matrix head;             ///< [vocabulary, embedding width]
+  Matrix head_bias;        ///< [1, vocabulary]; empty where there is none
 };
 
 class Model {
@@ -48,17 +50,17 @@ class Model {
                                  ProductType products = ProductType::Float) const;
   /// True if the checkpoint stores this linear's weight as bfloat16.
   bool is_half(const LinearInfo& linear) const;
-  HeadWeights load_head() const;
+  HeadWeights<> load_head() const;
   /// Gain of the last norm [1, hidden], without the rest of the head; empty where there is none.
   Matrix<float> final_gain() const;
 
   /// What the head multiplies: after the last norm and projection. hidden [tokens, hidden] -> [tokens, embedding
   /// width]; of a model that reads images, the mean of each one's patches: [images · tokens, hidden] -> [images,
   /// hidden].
-  Matrix<float> final_hidden(const Context<Cpu>& context, const HeadWeights& weights,
+  Matrix<float> final_hidden(const Context<Cpu>& context, const HeadWeights<>& weights,
                              MatrixView<const float> hidden) const;
   /// final [tokens, embedding width] -> logits [tokens, vocabulary]. Chunks of tokens are the caller's affair.
-  void logits(const Context<Cpu>& context, const HeadWeights& weights, MatrixView<const float> final,
+  void logits(const Context<Cpu>& context, const HeadWeights<>& weights, MatrixView<const float> final,
               MatrixView<float> logits) const;
 
   /// Linear layers outside the blocks, which stay as they are: the head (also a tied one), projections of the

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "halftone/backend/compute_device.hpp"
 #include "halftone/model/evaluation.hpp"
 #include "halftone/pipeline/progress.hpp"
 #include "halftone/pipeline/recipe.hpp"
@@ -57,8 +58,12 @@ struct ComparisonReport {
 /// The recipes must agree on their calibration data: what one leaves open another may say. Throws
 /// Status::InvalidArgument where they do not, for no recipe, and for names that are empty, occur twice or are
 /// "original"; Status::Cancelled if the callback said so; and what quantize_model and evaluate throw.
+///
+/// On a `device` blocks, hidden states and logits are there, as far as its memory allows (evaluate_model.hpp); the
+/// numbers are those of runs on it.
 ComparisonReport compare_recipes(const Context<Cpu>& context, const Model& model, std::span<const NamedRecipe> recipes,
-                                 MatrixView<const std::int32_t> ids, const ProgressCallback& progress = {});
+                                 MatrixView<const std::int32_t> ids, const ProgressCallback& progress = {},
+                                 const ComputeDevice& device = {});
 
 /// One JSON object: `model`, `original{}`, `recipes[]` with everything above, `layers[]` of each included.
 nlohmann::json comparison_json(const ComparisonReport& report);

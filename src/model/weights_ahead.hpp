@@ -6,11 +6,20 @@
 #include <utility>  // move
 
 #include "halftone/backend/copier.hpp"
+#include "halftone/model/model.hpp"
 #include "model/move_to.hpp"
-#include "pipeline/read_ahead.hpp"
-#include "pipeline/walk_contexts.hpp"
 
 namespace halftone {
+
+/// What is done to a block's weights beside the walk once they are read.
+class BlockCarrier {
+ public:
+  virtual ~BlockCarrier() = default;
+  /// The block will be read next: on the walk's thread, before that begins.
+  virtual void expect(Index block) = 0;
+  /// It was: on the thread that reads.
+  virtual void carry(Index block, BlockWeights<float>& read) = 0;
+};
 
 template <class Backend>
 class WeightsAhead final : public BlockCarrier {
