@@ -92,6 +92,20 @@ void ComparisonMeter::step(Phase phase, const std::string& module, const SolveRe
           " blocks; nothing is kept");
 }
 
+namespace {
+
+std::vector<Evaluation> measured(const Context<Cpu>& context, const ComparisonTask& task, const WalkDevice* device) {
+  if (device == nullptr) return compare_streams<Cpu>(context, task);
+  try {
+    return device->compare(context, task);
+  } catch (const Error& error) {
+    if (error.status() != Status::OutOfMemory) throw;
+    fail(error.status(), "compare: ", task.recipes.size(), " recipes at once, fewer need less: ", error.what());
+  }
+}
+
+}  // namespace
+
 template class Contender<Cpu>;
 template class Comparison<Cpu>;
 
@@ -135,8 +149,7 @@ ComparisonReport compare_on(const Context<Cpu>& context, const Model& model, std
   report.original.name = original_name;
   report.original.bytes = compared.front().plan().checkpoint_bytes;
   const ComparisonTask task{model, compared, calibration_ids.view(), ids, meter};
-  const std::vector<Evaluation> evaluations =
-      device != nullptr ? device->compare(context, task) : compare_streams<Cpu>(context, task);
+  const std::vector<Evaluation> evaluations = measured(context, task, device);
   const BlockSize size(model);
   report.original.evaluation = evaluations.front();
   report.original.bits_per_weight = size.bits / size.weights;

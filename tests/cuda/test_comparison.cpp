@@ -136,6 +136,23 @@ TEST_CASE("a comparison with little memory spills, says so, and ends in the same
   }
 }
 
+TEST_CASE("where memory is too short for a block of every recipe the error says what would help") {
+  if (!walk_device()) return;
+  const Contest contest("llama_gqa");
+  bool refused = false, done = false;
+  for (Index limit = Index{1} << 16; limit < Index{128} << 20 && !done; limit *= 2) {
+    std::unique_ptr<WalkDevice> small;
+    if (!error_of([&] { small = walk_device({.device = 0, .memory_limit = limit}); }).empty()) continue;
+    const std::string error = error_of([&] { contest.on(small.get()); });
+    done = error.empty();
+    if (done) continue;
+    CHECK_THAT(error, Catch::StartsWith("out_of_memory: compare: 5 recipes at once, fewer need less: "));
+    refused = true;
+  }
+  CHECK(refused);
+  CHECK(done);
+}
+
 TEST_CASE("room is counted for the streams of all recipes, with an equal share for each") {
   const Contest contest("llama_gqa");
   const auto room = [&](std::size_t recipes, Index bytes) {
