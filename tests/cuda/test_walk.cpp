@@ -143,7 +143,8 @@ TEST_CASE("a comparison solves on the device what a walk alone solves there") {
   const Scene scene("llama_gqa", tuned);
   const Kept alone = scene.walk(device.get());
   const std::vector<NamedRecipe> two{{"one", scene.recipe}, {"other", recipe_of("rtn")}};
-  for (const LayerReport& layer : compare_on(cpu, scene.model, two, scene.ids, {}, device.get()).recipes.at(0).layers)
+  const ComparisonReport report = compare_on(cpu, scene.model, two, scene.ids, {}, device.get());
+  for (const LayerReport& layer : report.recipes.at(0).layers)
     CHECK(layer.solve.relative_error == alone.matrices.at(layer.module).report.relative_error);
 }
 
