@@ -176,7 +176,7 @@ typedef struct ht_context ht_context;
 /* threads: 0 takes what the machine offers this process. Results are the same bytes for any number. */
 HT_API ht_status ht_context_create(int32_t threads, ht_context** context);
 /* Since 1.2. For quantizers that are made, and jobs that are run, from then on. device: "cpu", "cuda" or "cuda:N",
- * where matrices are solved and a job's blocks are run forward; weights, statistics and results stay in memory of the
+ * where matrices are solved and a job's blocks are run and tuned; weights, statistics and results stay in memory of the
  * host. HT_UNSUPPORTED, with the reason, where this build or machine has no such device. device_memory: bytes of its
  * memory that a quantizer or a job takes at most; "0": what is free. */
 HT_API ht_status ht_context_set(ht_context* context, const char* name, const char* value);
