@@ -181,7 +181,7 @@ double statistics_flops(Moments moments, Index width, Index tokens) {
 double factor_flops(Moments moments, Index width) {
   const double n = as_double(width);
   if (moments == Moments::None) return 0;
-  return (moments == Moments::Second ? 1.0 : 2.0) / 3 * n * n * n;  // U beside R for the asymmetric targets
+  return (moments == Moments::Second ? 1.0 : 2.0) / 3 * n * n * n;  // T, or U, beside R for the asymmetric targets
 }
 
 double solve_flops(const PlannedMatrix& planned) {

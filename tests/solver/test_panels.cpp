@@ -1,7 +1,9 @@
 // A factor in panels gives what the papers' inverse factor gives.
 #include <catch2/catch.hpp>
 
+#include "error_text.hpp"
 #include "halftone/solver/error_diffusion.hpp"
+#include "halftone/solver/target.hpp"
 #include "support.hpp"
 
 using namespace halftone;
@@ -105,4 +107,45 @@ TEST_CASE("panels: no block and no fitted group crosses them, or the core refuse
   CHECK_THROWS_AS(solve(layer, DiffusionPlan{24, 8, GroupMode::Static, 8, 12}), Error);
   CHECK_THROWS_AS(solve(layer, DiffusionPlan{24, 4, GroupMode::Fresh, 8, 4}), Error);
   CHECK_THROWS_AS(solve(layer, DiffusionPlan{24, 4, GroupMode::Reference, 6, 6}), Error);
+}
+
+TEST_CASE("panels: the second update in the mode pre, kept columns included") {
+  const Layer<double> layer(7, 61, 150, 1);
+  const Index n = 61;
+  Matrix<double> D = random_matrix<double>(n, n, 4, 0.1);
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < n; ++j) D(i, j) *= layer.H()(i, i);
+  const SpillableMatrix<double> sums(layer.context, D);
+  const auto solve_with = [&](const DiffusionPlan& plan, SecondMode mode) {
+    const auto moments =
+        factor_moments(layer.statistics, input_diagonal("test", layer.statistics), natural_order(n), 0.01, plan.panel);
+    const Matrix<double> T = second_update_matrix(moments, sums);
+    UniformGrids<double, Cpu> grids(layer.context, GridOptions{.bits = 3, .group_size = plan.group_columns},
+                                    layer.W.rows(), (n + plan.group_columns - 1) / plan.group_columns);
+    grids.fit_all(layer.context, layer.W, nullptr);
+    const std::vector<std::int32_t> groups = groups_of_positions(plan, natural_order(n));
+    Solved<double> result{layer.W, Matrix<std::uint8_t>(layer.W.rows(), n, std::uint8_t{77}), 0};
+    result.loss = diffuse_errors(layer.context, plan, moments.factor.view(), result.values.view(), grids,
+                                 static_cast<const double*>(nullptr), groups.data(), result.codes.view(),
+                                 SecondTerm<double>{T.view(), mode, 0.7});
+    return result;
+  };
+  for (const GroupMode groups : {GroupMode::Static, GroupMode::Fresh, GroupMode::Reference})
+    for (const Index columns : {61, 60, 40, 16, 1, 0}) {
+      DiffusionPlan plan{columns, 4, groups, 8, one_panel};
+      const auto one = solve_with(plan, SecondMode::Pre);
+      for (const Index panel : {8, 16, 24, 56, 64}) {
+        CAPTURE(groups, columns, panel);
+        plan.panel = panel;
+        const auto several = solve_with(plan, SecondMode::Pre);
+        CHECK(several.codes == one.codes);
+        CHECK(several.loss == Approx(one.loss).epsilon(1e-9).margin(1e-14));
+        double largest = 0;
+        for (Index i = 0; i < one.values.size(); ++i)
+          largest = std::max(largest, std::abs(several.values.data()[i] - one.values.data()[i]));
+        CHECK(largest < 1e-11);
+      }
+    }
+  const DiffusionPlan plan{61, 4, GroupMode::Static, 8, 16};
+  CHECK(error_of([&] { solve_with(plan, SecondMode::Reference); }).find("mode other than pre") != std::string::npos);
 }

@@ -11,8 +11,8 @@
 //   7. back to the original columns; codes, grids, outlier columns, report
 //
 // Cost: in³/3 flops for the factor, 2·out·in²/2 for the updates, out·in² for the report's denominator; target alpha
-// adds in³/3 for U and as much for T (once a stage), and as much again for its updates. The same bytes for any number
-// of threads.
+// adds in³/3 for T (once a stage) and out·in² for its updates; what needs all of U as well (another mode than pre, the
+// target shift, α by held-out tokens, refinement) adds in³/3. The same bytes for any number of threads.
 #pragma once
 
 #include <optional>
@@ -122,6 +122,7 @@ class DiffusionSolver {
   bool own_orders(Index cols) const {
     return outlier_columns(cols) > 0 || (act_order() && options_.order_key == OrderKey::Sensitivity);
   }
+  bool multiplies_with_U() const;
   /// How `cols` columns are cut, by a factor that is U.
   DiffusionPlan diffusion_plan(Index cols) const;
   /// Damps and factors in the given order, with all that target and refinement ask for.

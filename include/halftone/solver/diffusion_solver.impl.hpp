@@ -33,13 +33,21 @@ DiffusionPlan DiffusionSolver<Scalar, Backend>::diffusion_plan(Index cols) const
   return {cols - outlier_columns(cols), options_.block_size, options_.groups, grid().group_columns(cols)};
 }
 
+/// True if all of U is needed, not its panels alone: to move the weights to the exact target, to choose α, to refine
+/// towards what α aims at, and where the second update reaches other columns than it was solved with.
+template <class Scalar, class Backend>
+bool DiffusionSolver<Scalar, Backend>::multiplies_with_U() const {
+  const TargetOptions& target = options_.target;
+  if (target.target == Target::Symmetric) return false;
+  return target.target == Target::Shift || target.second != SecondMode::Pre || target.alpha.automatic ||
+         options_.refine.refine > 0;
+}
+
 template <class Scalar, class Backend>
 auto DiffusionSolver<Scalar, Backend>::prepare_order(const InputStatistics<Scalar, Backend>& statistics,
                                                      InputDiagonal diagonal, std::vector<std::int32_t> order) const
     -> Prepared {
-  // The other targets multiply with all of U.
-  const Index panel =
-      options_.target.target == Target::Symmetric ? diffusion_plan(statistics.width()).panel_columns() : one_panel;
+  const Index panel = multiplies_with_U() ? one_panel : diffusion_plan(statistics.width()).panel_columns();
   Prepared prepared{
       factor_moments(statistics, std::move(diagonal), std::move(order), options_.damping, panel), {}, {}, {}};
   if (options_.target.target == Target::Alpha && prepared.factored) {

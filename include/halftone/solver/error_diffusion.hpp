@@ -135,13 +135,15 @@ class ColumnLoop {
   double run() {
     EarlierPanels<S, Backend> earlier(context_, factor_, W_, plan_.panel, products_);
     const Index width = std::min(plan_.panel, W_.cols);
+    double kept_loss = 0;
     for (Index first = 0; first < W_.cols; first += width) {
       const Index end = std::min(first + width, W_.cols);
       earlier.enter(first, end);
       round_panel(first, end);
+      kept_loss += second_.move_kept(std::clamp(plan_.columns, first, end), end);
       earlier.leave(first, end);
     }
-    return loss_.value() + second_.move_kept(plan_.columns);
+    return loss_.value() + kept_loss;
   }
 
  private:
@@ -157,9 +159,8 @@ class ColumnLoop {
       diffuse_block(context_, cells, factor_.block(a, a, width, width), block, E, codes_.middle_cols(a, width),
                     second_.inside(a, width));
       loss_.add(MatrixView<const S>(E), MatrixView<const S>(E));
-      if (b == end) continue;
-      second_.finish(cells, a, width, E);
-      correct(a - first, b - first, MatrixView<const S>(E), W_.middle_cols(first, end - first));
+      if (b < W_.cols) second_.finish(cells, a, width, E);
+      if (b < end) correct(a - first, b - first, MatrixView<const S>(E), W_.middle_cols(first, end - first));
     }
   }
 
@@ -195,18 +196,20 @@ class ColumnLoop {
 /// `Grids` is a policy: fit(context, group, columns, importance) fits a group's grid, cells(group_of_position) gives
 /// what the backend's diffuse_block reads. Static groups must have been fitted before; the others are fitted here.
 /// factor [in, in]: as inverse_factor leaves it in panels of plan.panel columns; U itself, one panel, with a second
-/// update. W [out, in] in: the weights; out: rounded values, and behind them the kept columns with all corrections.
-/// importance [in]: diag(H) in solving order, for the fits here; null counts as ones. group_of_position [in].
-/// codes [out, >= plan.columns] out. `products`: of EarlierPanels and Corrections.
-/// Returns Σ e² = tr((Q−W) Hd (Q−W)ᵀ), W the weights that came in; with a second update in the mode pre alone.
-/// Throws Status::InvalidArgument where blocks or groups would cross panels, or a second update has more than one.
+/// update in another mode than pre. W [out, in] in: the weights; out: rounded values, and behind them the kept columns
+/// with all corrections. importance [in]: diag(H) in solving order, for the fits here; null counts as ones.
+/// group_of_position [in]. codes [out, >= plan.columns] out. `products`: of EarlierPanels and Corrections. Returns Σ e²
+/// = tr((Q−W) Hd (Q−W)ᵀ), W the weights that came in; with a second update in the mode pre alone. Throws
+/// Status::InvalidArgument where blocks or groups would cross panels, or a second update has more than
+/// one in another mode than pre.
 template <class S, class Backend, class Grids>
 double diffuse_errors(const Context<Backend>& context, const DiffusionPlan& plan, MatrixView<const S> factor,
                       MatrixView<S> W, Grids& grids, const S* importance, const std::int32_t* group_of_position,
                       MatrixView<std::uint8_t> codes, const SecondTerm<S>& term = {},
                       ProductType products = ProductType::Float) {
   if (plan.panel < W.cols) {
-    require(term.T.empty(), Status::InvalidArgument, "diffuse_errors: a second update with panels of ", plan.panel,
+    require(term.T.empty() || term.mode == SecondMode::Pre, Status::InvalidArgument,
+            "diffuse_errors: a second update in a mode other than pre with panels of ", plan.panel,
             " columns, wanted one_panel");
     require(plan.panel % plan.panel_columns(1) == 0, Status::InvalidArgument, "diffuse_errors: panels of ", plan.panel,
             " columns, wanted a multiple of ", plan.panel_columns(1));

@@ -10,6 +10,9 @@
 //
 //     w_j += α s_j U_jj for rounding alone;  e_j = (w_j unmoved − q_j) / U_jj          inside the block [a, b)
 //     S[:, b:] += L · T[a:b, b:];  W[:, b:] −= E · U[a:b, b:]                          behind it
+//
+// In the mode pre, where a block goes on with the very L, (E − α S) = (W − Q) U⁻¹ holds for all of it: the panels of
+// earlier_panels.hpp then serve as they are, and U is needed inside them alone.
 #pragma once
 
 #include <utility>  // as_const
@@ -41,7 +44,7 @@ struct SecondTerm {
 };
 
 /// S = L·T while the columns of W [out, in] are solved; nothing without a second update. U [in, in]: the inverse
-/// factor.
+/// factor, of which the panel that is solved is read.
 template <class Scalar, class Backend>
 class SecondSums {
  public:
@@ -100,10 +103,11 @@ class SecondSums {
          sums_.view().middle_cols(b, rest));
   }
 
-  /// The columns from `first` on are not rounded and end where the others moved them. Returns their part of Σ e².
-  double move_kept(Index first) {
-    if (empty() || first == W_.cols) return 0;
-    const Index count = W_.cols - first;
+  /// The columns [first, end) of a panel are not rounded and end where the others moved them. Returns their part of Σ
+  /// e².
+  double move_kept(Index first, Index end) {
+    if (empty() || first == end) return 0;
+    const Index count = end - first;
     const auto columns = moved(first, first, count);
     convert(*context_, columns.view(), W_.middle_cols(first, count));
     const MatrixView<const Scalar> sums = std::as_const(sums_).view().middle_cols(first, count);

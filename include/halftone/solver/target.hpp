@@ -132,7 +132,7 @@ double asymmetric_objective(const InputStatistics<S, Backend>& statistics, Matri
 template <class S, class Backend>
 typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>& context,
                                                           const SpillableMatrix<S, Backend>& D, MatrixView<const S> U,
-                                                          S scale = 1) {
+                                                          std::type_identity_t<S> scale = 1) {
   constexpr Index side = 256;
   const Index n = D.rows();
   auto T = context.template allocate<S>(n, n);
@@ -148,16 +148,45 @@ typename Backend::template Matrix<S> second_update_matrix(const Context<Backend>
   return T;
 }
 
+/// The same of a factor in panels, U in them and R = U⁻¹ above (inverse_factor): T Rᵀ = D by substitution, as many
+/// flops. By panels J, the last one first: T[:J.end, J] = (D[:J.end, J] − T[:J.end, J.end:] R[J, J.end:]ᵀ) U[J, J]ᵀ.
+template <class S, class Backend>
+typename Backend::template Matrix<S> second_update_by_panels(const Context<Backend>& context,
+                                                             const SpillableMatrix<S, Backend>& D,
+                                                             MatrixView<const S> factor, Index panel,
+                                                             std::type_identity_t<S> scale = 1) {
+  const Index n = D.rows();
+  auto T = context.template allocate<S>(n, n);
+  D.each_strip([&](Index first, MatrixView<const S> strip) {
+    for (Index j = (n - 1) / panel * panel; j >= 0; j -= panel) {
+      const Index width = std::min(panel, n - j), end = j + width, rows = std::min(first + strip.rows, end) - first;
+      if (rows <= 0) break;  // below the diagonal, as are all before
+      auto left = context.copy(strip.block(0, j, rows, width));
+      if (end < n)
+        gemm(context, Transpose::No, Transpose::Yes, S(-1) / scale,
+             std::as_const(T).view().block(first, end, rows, n - end), factor.block(j, end, width, n - end), S(1),
+             left.view());
+      gemm(context, Transpose::No, Transpose::Yes, scale, std::as_const(left).view(), factor.block(j, j, width, width),
+           S(0), T.view().block(first, j, rows, width));
+    }
+  });
+  clear_lower(context, T.view());
+  return T;
+}
+
 /// The same from D by original column. Where that is the solving order and every input alive no copy is made.
 template <class S, class Backend>
 typename Backend::template Matrix<S> second_update_matrix(const FactoredMoments<S, Backend>& moments,
                                                           const SpillableMatrix<S, Backend>& D) {
   const auto& context = moments.statistics->context();
-  const MatrixView<const S> U = moments.factor.view();
-  if (moments.report.dead_columns == 0 && moments.order == natural_order(moments.width()))
-    return second_update_matrix(context, D, U, static_cast<S>(moments.scale));
-  const SpillableMatrix<S, Backend> ordered(context, ordered_cross_moments(moments, D));
-  return second_update_matrix(context, ordered, U);
+  const auto of = [&](const SpillableMatrix<S, Backend>& ordered, double scale) {
+    const MatrixView<const S> factor = moments.factor.view();
+    if (moments.panel < moments.width())
+      return second_update_by_panels(context, ordered, factor, moments.panel, static_cast<S>(scale));
+    return second_update_matrix(context, ordered, factor, static_cast<S>(scale));
+  };
+  if (moments.report.dead_columns == 0 && moments.order == natural_order(moments.width())) return of(D, moments.scale);
+  return of({context, ordered_cross_moments(moments, D)}, 1);
 }
 
 /// W D Hd⁻¹ [out, in], the whole way to the exact target (below). W [out, in] and D [in, in] by original column; Hd⁻¹
