@@ -12,14 +12,6 @@ CudaMatrix<T> list_on_device(const Context<Cuda>& context, const T* list, Index 
   return context.upload(MatrixView<const T>(list, 1, count));
 }
 
-template <class S>
-HALFTONE_HOST_DEVICE bool is_finite(S value) {
-  if constexpr (sizeof(S) == 2)
-    return static_cast<float>(value) - static_cast<float>(value) == 0.0f;
-  else
-    return value - value == S(0);
-}
-
 /// sums[row] += Σ_j A(row, j) · B(row, j), lane by lane.
 template <class S>
 struct AddRowProducts {
@@ -48,7 +40,7 @@ struct FindNonfinite {
   HALFTONE_HOST_DEVICE void operator()(const T& team, Index row) const {
     team.each_lane([&](int lane) {
       for (Index j = lane; j < A.cols; j += lanes)
-        if (!is_finite(A(row, j))) {
+        if (!all_finite(1, &A(row, j))) {
           team.lower(first, static_cast<unsigned long long>(row * A.cols + j));
           break;
         }

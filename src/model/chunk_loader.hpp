@@ -7,6 +7,7 @@
 
 #include "halftone/backend/copier.hpp"
 #include "halftone/model/token_matrix.hpp"
+#include "model/with_room.hpp"
 
 namespace halftone::detail {
 
@@ -64,17 +65,14 @@ class ChunkLoader {
 
   bool make_room(Matrix& matrix, Index rows, Index cols) {
     if (matrix.rows() >= rows) return true;
-    try {
-      matrix = {};
-      matrix = context_->template allocate<S>(rows, cols);
+    if (allocate_if_room<S>(*context_, rows, cols, matrix)) {
       context_->synchronize();  // what is queued may still use this memory, which its owner has given back
-    } catch (const Error& error) {
-      if (error.status() != Status::OutOfMemory) throw;
-      pieces_.clear();
-      next_.clear();
-      short_of_memory_ = true;
+      return true;
     }
-    return !short_of_memory_;
+    pieces_.clear();
+    next_.clear();
+    short_of_memory_ = true;
+    return false;
   }
 
   const Context<Backend>* context_;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "halftone/backend/copier.hpp"
-#include "halftone/backend/cpu.hpp"
+#include "model/with_room.hpp"
 
 namespace halftone::detail {
 
@@ -56,14 +56,8 @@ class ChunkStorer {
     pieces_.clear();
   }
   bool make_room(Matrix& room, const Matrix& like) {
-    if (short_of_memory_ || room.rows() >= like.rows()) return !short_of_memory_;
-    try {
-      room = {};
-      room = context_->template allocate<S>(like.rows(), like.cols());
-    } catch (const Error& error) {
-      if (error.status() != Status::OutOfMemory) throw;
-      short_of_memory_ = true;
-    }
+    if (!short_of_memory_ && room.rows() < like.rows())
+      short_of_memory_ = !allocate_if_room<S>(*context_, like.rows(), like.cols(), room);
     return !short_of_memory_;
   }
 

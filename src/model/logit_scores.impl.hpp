@@ -8,6 +8,7 @@
 #include "halftone/core/error.hpp"
 #include "model/head.hpp"
 #include "model/logit_scores.hpp"
+#include "model/with_room.hpp"
 
 namespace halftone {
 
@@ -58,12 +59,7 @@ bool spill_all(const std::vector<Stream<float, Backend>*>& streams) {
 /// anew.
 template <class Backend, class Work>
 auto with_spilling(const std::vector<Stream<float, Backend>*>& streams, Work&& work) {
-  try {
-    return work();
-  } catch (const Error& error) {
-    if (error.status() != Status::OutOfMemory || !spill_all(streams)) throw;
-  }
-  return work();
+  return with_room(work, [&] { return spill_all(streams); });
 }
 
 /// Scores tokens [first, first + count): score(first, count) of some of them, at most `at_once`. Where the backend has

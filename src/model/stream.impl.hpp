@@ -10,6 +10,7 @@
 #include "model/block_operands.hpp"
 #include "model/chunk_loader.hpp"
 #include "model/chunk_storer.hpp"
+#include "model/with_room.hpp"
 
 namespace halftone {
 namespace detail {
@@ -260,24 +261,19 @@ void Stream<S, Backend>::run_one_by_one(const BlockWeights<S, Backend>& weights,
 /// What linears on the way to `target` multiply. Where the backend has no memory for it, hidden states make room.
 template <class S, class Backend>
 auto Stream<S, Backend>::rounded(const BlockWeights<S, Backend>& weights, Index target) -> std::vector<Half> {
-  try {
-    return detail::rounded_linears(*context_, *program_, weights, at_, target);
-  } catch (const Error& error) {
-    if (error.status() != Status::OutOfMemory || !spill()) throw;
-  }
-  return detail::rounded_linears(*context_, *program_, weights, at_, target);
+  return detail::with_room([&] { return detail::rounded_linears(*context_, *program_, weights, at_, target); },
+                           [&] { return spill(); });
 }
 
 /// A slot. Where the backend has no memory for it, it and all others are spilled.
 template <class S, class Backend>
 TokenMatrix<S, Backend> Stream<S, Backend>::allocated(Index width) {
-  try {
-    return {*context_, tokens_, width, resident_};
-  } catch (const Error& error) {
-    if (error.status() != Status::OutOfMemory || resident_ == 0) throw;
-  }
-  spill();
-  return {*context_, tokens_, width, resident_};
+  const auto slot = [&] { return TokenMatrix<S, Backend>(*context_, tokens_, width, resident_); };
+  return detail::with_room(slot, [&] {
+    const bool some_stay = resident_ > 0;
+    if (some_stay) spill();
+    return some_stay;
+  });
 }
 
 template <class S, class Backend>

@@ -8,16 +8,21 @@
 namespace halftone {
 namespace {
 
+/// Of a stage's inputs.
+Index width_of(const BlockProgram& program, const PlannedStage& stage) {
+  return program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+}
+
 /// Inputs that are added to a stage's sums at once: of each stream where they are spilled, and the difference of both,
 /// which may be rounded.
 Index batch_bytes(const BlockProgram& program, const PlannedStage& stage, const RunPlan& plan) {
-  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
-  return (stage.moments >= Moments::Cross ? 14 : 4) * width * std::min(statistics_tokens, plan.tokens());
+  return (stage.moments >= Moments::Cross ? 14 : 4) * width_of(program, stage) *
+         std::min(statistics_tokens, plan.tokens());
 }
 
 /// H, D and those over what is held out.
 Index sums_bytes(const BlockProgram& program, const PlannedStage& stage) {
-  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+  const Index width = width_of(program, stage);
   const int matrices = stage.moments == Moments::HeldOut ? 4 : static_cast<int>(stage.moments);
   return 4 * matrices * width * width;
 }
@@ -28,7 +33,7 @@ Index stage_bytes(const BlockProgram& program, const PlannedStage& stage, const 
   const MemoryEstimate memory = stage_memory(program, stage, plan);
   const Index batch = batch_bytes(program, stage, plan), sums = sums_bytes(program, stage);
   if (!stage.spill_sums) return memory.statistics + std::max(memory.solver, batch);
-  const Index width = program.stages[static_cast<std::size_t>(stage.stage)].input.width;
+  const Index width = width_of(program, stage);
   const Index strip = 6 * width * std::min(width, SpillableMatrix<float, Cuda>::strip_rows);
   return std::max(sums + batch, memory.statistics - sums + strip + memory.solver);
 }

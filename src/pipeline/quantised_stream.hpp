@@ -96,6 +96,10 @@ class QuantisedStream {
   Read read_;                       ///< where there are none
 };
 
+/// What a report says where a device had too little memory for a solve or a window.
+inline constexpr const char* hidden_states_moved =
+    "the device's memory was short: hidden states are in host memory from here on";
+
 /// What a report says of a matrix that was solved: `bits_per_weight` is what its format stores.
 LayerReport layer_report(const PlannedMatrix& planned, const SolveReport& solve);
 

@@ -5,6 +5,7 @@
 #include <utility>  // move
 
 #include "model/move_to.hpp"
+#include "model/with_room.hpp"
 #include "pipeline/plan_cost.hpp"
 #include "pipeline/quantised_stream.hpp"
 #include "pipeline/traced_stream.hpp"
@@ -129,13 +130,7 @@ void QuantisedStream<Backend>::solve(const PlannedStage& stage, Stream<float, Ba
 template <class Backend>
 template <class Work>
 auto QuantisedStream<Backend>::with_room(Stream<float, Backend>* full, Statistics* sums, Work&& work) {
-  while (true) {
-    try {
-      return work();
-    } catch (const Error& error) {
-      if (error.status() != Status::OutOfMemory || !make_room(full, sums)) throw;
-    }
-  }
+  return detail::with_room(work, [&] { return make_room(full, sums); });
 }
 
 /// False if there is nothing left to move to the host.
@@ -143,7 +138,7 @@ template <class Backend>
 bool QuantisedStream<Backend>::make_room(Stream<float, Backend>* full, Statistics* sums) {
   const bool own = spill_hidden(), other = full != nullptr && full->spill();
   if (own || other)
-    room_notes_.push_back("the device's memory was short: hidden states are in host memory from here on");
+    room_notes_.push_back(hidden_states_moved);
   else if (sums != nullptr && sums->spill())
     room_notes_.push_back("the device's memory was short: the sums of this stage are in host memory");
   else

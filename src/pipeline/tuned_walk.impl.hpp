@@ -4,6 +4,7 @@
 #include <utility>  // exchange, move
 
 #include "model/move_to.hpp"
+#include "model/with_room.hpp"
 #include "pipeline/traced_stream.hpp"
 #include "pipeline/tuned_walk.hpp"
 
@@ -34,15 +35,11 @@ TunedWalk<Backend>::TunedWalk(const WalkContexts<Backend>& contexts, const Model
 template <class Backend>
 template <class Work>
 auto TunedWalk<Backend>::with_room(Work&& work) {
-  try {
-    return work();
-  } catch (const Error& error) {
-    if (error.status() != Status::OutOfMemory) throw;
+  return detail::with_room(work, [&] {
     const bool full = full_ && full_->spill(), others = quantised_.spill_hidden();
-    if (!full && !others) throw;
-  }
-  room_note_ = "the device's memory was short: hidden states are in host memory from here on";
-  return work();
+    if (full || others) room_note_ = hidden_states_moved;
+    return full || others;
+  });
 }
 
 template <class Backend>

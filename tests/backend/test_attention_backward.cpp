@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "attention_case.hpp"
 #include "finite_differences.hpp"
 #include "halftone/backend/nn_backward.hpp"
 #include "support.hpp"
@@ -37,21 +38,7 @@ struct Triple {
   }
 };
 
-struct Case {
-  Index length, heads, kv_heads, head_dim, window;
-  bool causal;
-  double soft_cap;
-
-  AttentionShape shape() const {
-    return {.length = length,
-            .heads = heads,
-            .kv_heads = kv_heads,
-            .scale = 1 / std::sqrt(static_cast<double>(head_dim)),
-            .soft_cap = soft_cap,
-            .causal = causal,
-            .window = window};
-  }
-};
+using Case = AttentionCase;
 
 constexpr Case cases[] = {{1, 1, 1, 1, 0, true, 0},   {1, 4, 1, 16, 0, true, 0},   {24, 4, 2, 12, 7, true, 0},
                           {31, 2, 1, 5, 0, true, 0},  {32, 2, 2, 33, 1, true, 0},  {33, 3, 1, 16, 32, true, 2},

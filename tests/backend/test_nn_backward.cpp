@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "finite_differences.hpp"
+#include "gradient_refusals.hpp"
 #include "halftone/backend/nn_backward.hpp"
 #include "support.hpp"
 
@@ -255,17 +256,6 @@ TEST_CASE("gradients give the same bytes for any number of threads") {
 TEST_CASE("gradients refuse shapes that do not fit") {
   const Context<Cpu> context(1);
   Matrix<float> x(4, 12, 1.0f), narrow(4, 11, 1.0f);
-  const auto refuses = [](const std::function<void()>& action, const char* words) {
-    CHECK_THROWS_WITH(action(), Catch::Contains(words));
-  };
-  refuses([&] { rms_norm_backward<float>(context, x, x.data(), 1, 1e-5, narrow, {x}); },
-          "rms_norm_backward: got 4 x 12 and 4 x 11");
-  refuses([&] { layer_norm_backward<float>(context, x, x.data(), 5, 1e-5, x, {x}); }, "wanted 5 equal parts");
-  refuses([&] { gate_backward<float>(context, Activation::Silu, x, x, x, {x}, {narrow}); }, "gate_backward: got");
-  refuses([&] { activate_backward<float>(context, Activation::Relu, x, x, {narrow}); }, "activate_backward: got");
-  refuses([&] { add_backward<float>(context, x, {narrow}); }, "add_backward: got");
-  refuses([&] { squared_error<float>(context, x, narrow, {}, 1, x); }, "squared_error: got");
   const std::array<double, 4> frequencies{1, 1, 1, 1};
-  const auto table = rotary_table<float>(frequencies, 4);
-  refuses([&] { rotary_backward<float>(context, x, table, 1, 3, {x}); }, "whole windows of 3");
+  check_refusals<Cpu>(context, x, narrow, rotary_table<float>(frequencies, 4));
 }

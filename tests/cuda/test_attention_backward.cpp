@@ -1,6 +1,7 @@
 // Gradients of attention, against the CPU's.
 #include <limits>
 
+#include "attention_case.hpp"
 #include "halftone/backend/cuda_nn_backward.hpp"
 #include "support.hpp"
 
@@ -11,24 +12,7 @@ namespace {
 
 const Context<Cpu> cpu(1);
 
-struct Case {
-  Index length, heads, kv_heads, head_dim, window;
-  bool causal;
-  double soft_cap;
-
-  AttentionShape shape() const {
-    return {.length = length,
-            .heads = heads,
-            .kv_heads = kv_heads,
-            .scale = 1 / std::sqrt(static_cast<double>(head_dim)),
-            .soft_cap = soft_cap,
-            .causal = causal,
-            .window = window};
-  }
-  Index q_width() const { return heads * head_dim; }
-  Index kv_width() const { return kv_heads * head_dim; }
-  Index width() const { return q_width() + 2 * kv_width(); }
-};
+using Case = AttentionCase;
 
 /// q, k, v, or their gradients, side by side as in a slot.
 struct Triple {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <limits>
 
+#include "gradient_refusals.hpp"
 #include "halftone/backend/cuda_nn_backward.hpp"
 #include "support.hpp"
 
@@ -181,19 +182,9 @@ TEST_CASE("the squared error is the CPU's, weighted or not, in place, with maske
 TEST_CASE("gradients on the device refuse shapes that do not fit, and do nothing where none is wanted") {
   HALFTONE_DEVICE_CASE(context);
   auto x = context.allocate<float>(4, 12), narrow = context.allocate<float>(4, 11);
-  const auto refuses = [](const std::function<void()>& action, const char* words) {
-    CHECK_THROWS_WITH(action(), Catch::Contains(words));
-  };
-  refuses([&] { rms_norm_backward<float>(context, x, x.data(), 1, 1e-5, narrow, {x}); },
-          "rms_norm_backward: got 4 x 12 and 4 x 11");
-  refuses([&] { layer_norm_backward<float>(context, x, x.data(), 5, 1e-5, x, {x}); }, "wanted 5 equal parts");
-  refuses([&] { gate_backward<float>(context, Activation::Silu, x, x, x, {x}, {narrow}); }, "gate_backward: got");
-  refuses([&] { activate_backward<float>(context, Activation::Relu, x, x, {narrow}); }, "activate_backward: got");
-  refuses([&] { add_backward<float>(context, x, {narrow}); }, "add_backward: got");
-  refuses([&] { squared_error<float>(context, x, narrow, {}, 1, x); }, "squared_error: got");
   const std::array<double, 4> frequencies{1, 1, 1, 1};
   const auto table = upload(context, rotary_table<float>(frequencies, 4));
-  refuses([&] { rotary_backward<float>(context, x, table, 1, 3, {x}); }, "whole windows of 3");
+  check_refusals<Cuda>(context, x, narrow, table);
   CHECK_NOTHROW(rms_norm_backward<float>(context, x, x.data(), 1, 1e-5, x, {}));
   CHECK_NOTHROW(rotary_backward<float>(context, x, table, 1, 4, {}));
   CHECK_NOTHROW(activate_backward<float>(context, Activation::Relu, x, x, {}));

@@ -18,20 +18,24 @@ struct Solved {
   double loss;
 };
 
-/// The whole core on a layer in natural order: `plan` says in what panels.
+/// The whole core on a layer in natural order: `plan` says in what panels. D: of a second update of strength 0.7.
 template <class S>
-Solved<S> solve(const Layer<S>& layer, const DiffusionPlan& plan, ProductType products = ProductType::Float) {
+Solved<S> solve(const Layer<S>& layer, const DiffusionPlan& plan, ProductType products = ProductType::Float,
+                const SpillableMatrix<S>& D = {}, SecondMode mode = SecondMode::Pre) {
   const Index n = layer.W.cols();
   const auto moments =
       factor_moments(layer.statistics, input_diagonal("test", layer.statistics), natural_order(n), 0.01, plan.panel);
   REQUIRE(moments.factored);
+  Matrix<S> T;
+  if (!D.empty()) T = second_update_matrix(moments, D);
   const GridOptions grid{.bits = 3, .group_size = plan.group_columns};
   UniformGrids<S, Cpu> grids(layer.context, grid, layer.W.rows(), grid.groups(n));
   grids.fit_all(layer.context, layer.W, nullptr);
   const std::vector<std::int32_t> groups = groups_of_positions(plan, natural_order(n));
   Solved<S> result{layer.W, Matrix<std::uint8_t>(layer.W.rows(), n, std::uint8_t{77}), 0};
   result.loss = diffuse_errors(layer.context, plan, moments.factor.view(), result.values.view(), grids,
-                               static_cast<const S*>(nullptr), groups.data(), result.codes.view(), {}, products);
+                               static_cast<const S*>(nullptr), groups.data(), result.codes.view(),
+                               SecondTerm<S>{std::as_const(T).view(), mode, 0.7}, products);
   return result;
 }
 
@@ -117,18 +121,7 @@ TEST_CASE("panels: the second update in the mode pre, kept columns included") {
     for (Index j = 0; j < n; ++j) D(i, j) *= layer.H()(i, i);
   const SpillableMatrix<double> sums(layer.context, D);
   const auto solve_with = [&](const DiffusionPlan& plan, SecondMode mode) {
-    const auto moments =
-        factor_moments(layer.statistics, input_diagonal("test", layer.statistics), natural_order(n), 0.01, plan.panel);
-    const Matrix<double> T = second_update_matrix(moments, sums);
-    UniformGrids<double, Cpu> grids(layer.context, GridOptions{.bits = 3, .group_size = plan.group_columns},
-                                    layer.W.rows(), (n + plan.group_columns - 1) / plan.group_columns);
-    grids.fit_all(layer.context, layer.W, nullptr);
-    const std::vector<std::int32_t> groups = groups_of_positions(plan, natural_order(n));
-    Solved<double> result{layer.W, Matrix<std::uint8_t>(layer.W.rows(), n, std::uint8_t{77}), 0};
-    result.loss = diffuse_errors(layer.context, plan, moments.factor.view(), result.values.view(), grids,
-                                 static_cast<const double*>(nullptr), groups.data(), result.codes.view(),
-                                 SecondTerm<double>{T.view(), mode, 0.7});
-    return result;
+    return solve(layer, plan, ProductType::Float, sums, mode);
   };
   for (const GroupMode groups : {GroupMode::Static, GroupMode::Fresh, GroupMode::Reference})
     for (const Index columns : {61, 60, 40, 16, 1, 0}) {
